@@ -1,0 +1,1 @@
+"""Few-shot learning: every family of meta-learning behind one contract. Knows tensors, files and plain JSON."""

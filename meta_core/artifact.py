@@ -1,0 +1,66 @@
+"""Artifacts: tensors with a JSON header in one safetensors file, written and read without running any code."""
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from meta_core.errors import CorruptArtifact
+
+FORMAT = 1
+KEY = "shotput"
+LONGEST_HEADER = 16_000_000
+"""Bytes; a file that claims more is not read any further."""
+
+Header = dict[str, Any]
+
+
+def pack(tensors: Mapping[str, Tensor], header: Header) -> bytes:
+    """Tensors and header as the bytes of one artifact."""
+    metadata = {KEY: json.dumps({"format": FORMAT, **header}, separators=(",", ":"), allow_nan=False)}
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return safetensors.torch.save(plain, metadata)
+
+
+def unpack(content: bytes) -> tuple[dict[str, Tensor], Header]:
+    """The tensors and header of an artifact. Raises `CorruptArtifact`."""
+    header = unpack_header(content)
+    try:
+        return safetensors.torch.load(content), header
+    except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise CorruptArtifact(f"the artifact cannot be read: {error}") from None
+
+
+def unpack_header(content: bytes) -> Header:
+    """The header alone; `content` may be cut off behind it. Raises `CorruptArtifact`."""
+    length = header_length(content)
+    if len(content) < 8 + length:
+        raise CorruptArtifact(f"the artifact ends after {len(content)} bytes, inside its header of {length}")
+    try:
+        header = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][KEY])
+        written = header["format"]
+    except (ValueError, KeyError, TypeError):
+        raise CorruptArtifact("the artifact has no header of this program") from None
+    if not isinstance(written, int) or written > FORMAT:
+        raise CorruptArtifact(f"the artifact has format {written}; this program reads up to {FORMAT}")
+    return dict(header)
+
+
+def header_length(content: bytes) -> int:
+    """Bytes of the header behind the first eight. Raises `CorruptArtifact`."""
+    if len(content) < 8:
+        raise CorruptArtifact(f"an artifact has at least 8 bytes; found {len(content)}")
+    length: int = struct.unpack("<Q", content[:8])[0]
+    if length > LONGEST_HEADER:
+        raise CorruptArtifact(f"the artifact claims a header of {length} bytes; at most {LONGEST_HEADER} are read")
+    return length
+
+
+def on_device(tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """The tensors on a device."""
+    return {name: tensor.to(device) for name, tensor in tensors.items()}

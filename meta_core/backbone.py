@@ -1,0 +1,48 @@
+"""The contract of a backbone: a network from inputs to embeddings."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor, nn
+
+from meta_core.config import Config as AnyConfig
+from meta_core.registry import Registry
+
+Normalisation = Literal["none", "running", "group"]
+
+
+class Backbone(nn.Module, ABC):
+    """Maps [N, *shape] to [N, dimension], each row by itself when in `eval` mode.
+
+    `normalisation` declares the policy: `running` keeps the statistics of meta-training (the body must then stay
+    as it is), `group` normalises within one example, `none` does nothing. Query statistics are never used.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[AnyConfig]] = AnyConfig
+    config: AnyConfig
+    dimension: int
+
+    def __init__(self, shape: tuple[int, ...], config: AnyConfig) -> None:
+        super().__init__()
+        self.shape = shape
+        self.config = config
+
+    @property
+    @abstractmethod
+    def normalisation(self) -> Normalisation:
+        """The normalisation policy of this instance."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor:
+        """Embeddings [N, D] of inputs [N, *shape]."""
+
+
+backbones: Registry[type[Backbone]] = Registry("backbone", "meta_core.backbones")
+
+
+def build_backbone(name: str, shape: tuple[int, ...], values: Mapping[str, Any]) -> Backbone:
+    """A backbone by name for inputs of one shape. Raises `NotFound` or `InvalidParameter`."""
+    cls = backbones[name]
+    return cls(shape, cls.Config.parse(values, f"backbone {name}"))

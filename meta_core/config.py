@@ -1,0 +1,39 @@
+"""Settings of a learner, backbone, modality or dataset: validated once, and their own JSON Schema."""
+
+from collections.abc import Mapping
+from typing import Any, Self
+
+import pydantic
+
+from meta_core.errors import InvalidParameter
+
+MADE_WITH_THE_WEIGHTS: dict[str, Any] = {"x-when": "meta-train"}
+"""Put into `json_schema_extra` of a field that shapes the weights: it cannot be changed at `/adapt`."""
+
+
+class Config(pydantic.BaseModel):
+    """Immutable settings; an unknown name is an error that lists the known ones."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], owner: str) -> Self:
+        """The settings in `values`. Raises `InvalidParameter` in the name of `owner`."""
+        unknown = sorted(set(values) - set(cls.model_fields))
+        if unknown:
+            known = ", ".join(cls.model_fields) or "none"
+            raise InvalidParameter(f"{owner} has no parameter {unknown[0]!r}; it has: {known}")
+        try:
+            return cls.model_validate(dict(values))
+        except pydantic.ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise InvalidParameter(f"{owner}.{name}: {first['msg']}; found {first['input']!r}") from None
+
+    def changed(self, values: Mapping[str, Any], owner: str) -> Self:
+        """These settings with some changed at adapt time. Raises `InvalidParameter` for those that shape weights."""
+        for name in values:
+            field = type(self).model_fields.get(name)
+            if field is not None and field.json_schema_extra == MADE_WITH_THE_WEIGHTS:
+                raise InvalidParameter(f"{owner}.{name} is fixed when the base model is meta-trained")
+        return self.parse({**self.model_dump(), **values}, owner)

@@ -1,0 +1,89 @@
+"""Drawing tasks: where episodes for meta-training and evaluation come from."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from meta_core.errors import InvalidTask
+from meta_core.types import Episode, Support, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How large an episode is: classes, support examples per class, queries per class.
+
+    For regression `ways` is not used: `shots` and `queries` count the points.
+    """
+
+    ways: int = 5
+    shots: int = 1
+    queries: int = 15
+
+
+class TaskSource(ABC):
+    """Draws episodes; all randomness comes from the generator that is passed in."""
+
+    task: Task
+    shape: tuple[int, ...]
+    """Shape of one input."""
+
+    @abstractmethod
+    def draw(self, size: Size, rng: torch.Generator) -> Episode:
+        """One episode. Raises `InvalidTask` when there are not enough examples for it."""
+
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+
+
+class ClassSource(TaskSource):
+    """Classification episodes from labelled examples: `x` [M, *shape], `y` [M] integer labels.
+
+    Classes, their order, and their examples are drawn uniformly without replacement. Images may be kept as uint8 and
+    are scaled to 0–1 when drawn. `augment` changes the drawn inputs (training only).
+    """
+
+    task: Task = "classification"
+
+    def __init__(self, x: Tensor, y: Tensor, augment: Augment | None = None) -> None:
+        self.x = x
+        self.shape = tuple(x.shape[1:])
+        self.augment = augment
+        order = torch.argsort(y, stable=True)
+        counts = torch.unique(y, return_counts=True)[1]
+        self.members = torch.split(order, counts.tolist())
+
+    def draw(self, size: Size, rng: torch.Generator) -> Episode:
+        """`shots` examples of each of `ways` classes to learn from, `queries` of each to be graded on."""
+        chosen = draw_members(self.members, size, rng)  # [ways, shots + queries]
+        x = self.x[chosen.flatten()]  # [ways · (shots + queries), *shape]
+        x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+        if self.augment is not None:
+            x = self.augment(x, rng)
+        return split_episode(x, chosen, size)
+
+
+def draw_members(members: tuple[Tensor, ...], size: Size, rng: torch.Generator) -> Tensor:
+    """Indices of the examples of one episode, [ways, shots + queries]."""
+    needed = size.shots + size.queries
+    eligible = [m for m in members if len(m) >= needed]
+    if len(eligible) < size.ways:
+        raise InvalidTask(
+            f"{size.ways}-way {size.shots}-shot with {size.queries} queries needs {size.ways} classes of "
+            f"{needed} examples; only {len(eligible)} have that many"
+        )
+    classes = torch.randperm(len(eligible), generator=rng)[: size.ways].tolist()
+    rows = [eligible[c][torch.randperm(len(eligible[c]), generator=rng)[:needed]] for c in classes]
+    return torch.stack(rows)
+
+
+def split_episode(x: Tensor, chosen: Tensor, size: Size) -> Episode:
+    """An episode from inputs [ways · (shots + queries), *shape] that lie class by class."""
+    ways = len(chosen)
+    x = x.view(*chosen.shape, *x.shape[1:])  # [ways, shots + queries, *shape]
+    labels = torch.arange(ways)[:, None].expand(chosen.shape)
+    s = size.shots
+    support = Support(x[:, :s].flatten(0, 1), labels[:, :s].flatten(), ways)
+    return Episode(support, x[:, s:].flatten(0, 1), labels[:, s:].flatten())

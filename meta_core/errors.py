@@ -1,0 +1,112 @@
+"""What can go wrong, named after the caller's mistake.
+
+MetaError
+├── InvalidRequest          the request cannot be carried out as it stands
+│   ├── InvalidTask         a support set nothing can be learned from
+│   ├── InvalidExample      one example that cannot be read (knows its index)
+│   ├── InvalidParameter    an unknown or impossible setting (names the known ones)
+│   └── LimitExceeded       more ways, examples, pixels or bytes than this service takes
+├── NotFound                no base model, adapted model, learner… of that name
+├── Gone                    it was there and has been deleted
+├── NotReady                it is still being made
+├── Unusable                making it failed or was cancelled
+├── Cancelled               somebody asked for the running work to stop
+├── Unavailable             a part this depends on (queue, download) does not answer
+└── CorruptArtifact         bytes that are no artifact of ours
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+
+class MetaError(Exception):
+    """Root of every error that a caller can understand; `code` is stable across releases."""
+
+    code = "error"
+
+
+class InvalidRequest(MetaError):
+    """The request cannot be carried out as it stands."""
+
+    code = "invalid_request"
+
+
+class InvalidTask(InvalidRequest):
+    """A support set or episode from which nothing can be learned."""
+
+    code = "invalid_task"
+
+
+class InvalidExample(InvalidRequest):
+    """One example that cannot be read; `index` is its position in the inputs, or in the labels."""
+
+    code = "invalid_example"
+
+    def __init__(self, index: int, detail: str, field: Literal["inputs", "labels"] = "inputs") -> None:
+        super().__init__(f"{'example' if field == 'inputs' else 'label'} {index}: {detail}")
+        self.index = index
+        self.detail = detail
+        self.field = field
+
+
+class InvalidParameter(InvalidRequest):
+    """An unknown or impossible setting."""
+
+    code = "invalid_parameter"
+
+
+class LimitExceeded(InvalidRequest):
+    """More than this service takes; `limit` is the name of the setting."""
+
+    code = "limit_exceeded"
+
+    def __init__(self, what: str, found: int, limit: str, most: int) -> None:
+        super().__init__(f"{found} {what}, but at most {most} are taken (setting {limit}={most})")
+        self.limit = limit
+
+
+class NotFound(MetaError):
+    """Nothing of that name."""
+
+    code = "not_found"
+
+    @classmethod
+    def among(cls, what: str, name: str, known: Iterable[str]) -> "NotFound":
+        """The error for a name that is not one of the `known`."""
+        return cls(f"no {what} {name!r}; there are: {', '.join(sorted(known)) or 'none'}")
+
+
+class Gone(MetaError):
+    """It was there and has been deleted."""
+
+    code = "gone"
+
+
+class NotReady(MetaError):
+    """It is still being made."""
+
+    code = "not_ready"
+
+
+class Unusable(MetaError):
+    """Making it failed or was cancelled; the message says why."""
+
+    code = "unusable"
+
+
+class Cancelled(MetaError):
+    """Somebody asked for the running work to stop."""
+
+    code = "cancelled"
+
+
+class Unavailable(MetaError):
+    """A part this depends on does not answer."""
+
+    code = "unavailable"
+
+
+class CorruptArtifact(MetaError):
+    """Bytes that are no artifact of ours, or of a newer format."""
+
+    code = "corrupt_artifact"

@@ -1,0 +1,94 @@
+"""The contract of a learner: how examples become a state, and a state answers."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from meta_core.backbone import Backbone
+from meta_core.config import Config as AnyConfig
+from meta_core.errors import InvalidParameter, InvalidTask
+from meta_core.registry import Registry
+from meta_core.types import Categorical, Episode, Gaussian, Prediction, State, Support, Task
+
+
+class Learner(nn.Module, ABC):
+    """A meta-learning algorithm; its parameters are exactly the meta-parameters.
+
+    `encode` is what all tasks share and the only door for inputs, so that the engine can encode many tasks in one
+    pass; `adapt` and `predict` see encoded values. No task is kept on the learner, and `adapt` is differentiable
+    unless called under `torch.no_grad()`.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[AnyConfig]] = AnyConfig
+    tasks: ClassVar[frozenset[Task]] = frozenset({"classification"})
+    """Kinds of task it can learn."""
+    needs_meta_training: ClassVar[bool] = False
+    """Whether it only works with the base model it was trained in; otherwise it takes any base's embeddings."""
+    adapts_body: ClassVar[bool] = False
+    """Whether adapting changes the backbone, which then must not hold running statistics."""
+    first_order: str = ""
+    """Why the meta-gradient is not the exact slope of the meta-loss; empty when it is."""
+    most_refits: ClassVar[int] = 64
+    """How many examples `leave_one_out` may leave out by adapting again."""
+
+    def __init__(self, backbone: Backbone, config: AnyConfig, task: Task) -> None:
+        super().__init__()
+        if task not in self.tasks:
+            raise InvalidTask(f"learner {self.name} does {' and '.join(sorted(self.tasks))}, not {task}")
+        if self.adapts_body and backbone.normalisation == "running":
+            raise InvalidParameter(
+                f"learner {self.name} adapts the body, which cannot be done with running batch statistics; "
+                f"build backbone {backbone.name} with group normalisation"
+            )
+        self.backbone = backbone
+        self.config = config
+        self.task: Task = task
+
+    def encode(self, x: Tensor) -> Tensor:
+        """What is shared by all tasks: inputs [N, *shape] to embeddings [N, D]."""
+        z: Tensor = self.backbone(x)
+        return z
+
+    @abstractmethod
+    def adapt(self, support: Support) -> State:
+        """The state that one encoded support set teaches."""
+
+    @abstractmethod
+    def predict(self, state: State, z: Tensor) -> Prediction:
+        """Answers to encoded queries [Q, D], each by itself."""
+
+    def meta_loss(self, episode: Episode) -> Tensor:
+        """Mean negative log-likelihood of the queries after adapting to the support, a scalar."""
+        support = episode.support
+        z = self.encode(torch.cat([support.x, episode.x]))
+        state = self.adapt(Support(z[: len(support)], support.y, support.ways))
+        return self.predict(state, z[len(support) :]).nll(episode.y).mean()
+
+    def leave_one_out(self, support: Support, left_out: Tensor) -> Prediction:
+        """Answers to the support examples at `left_out` [M], each predicted from all the others.
+
+        Learners with a closed form override this; here every one costs an `adapt`.
+        """
+        answers = [self.predict(self.adapt(support.without(i)), support.x[i : i + 1]) for i in left_out.tolist()]
+        return concatenate(answers)
+
+
+learners: Registry[type[Learner]] = Registry("learner", "meta_core.learners")
+
+
+def build_learner(name: str, backbone: Backbone, values: Mapping[str, Any], task: Task) -> Learner:
+    """A learner by name on a backbone. Raises `NotFound`, `InvalidParameter` or `InvalidTask`."""
+    cls = learners[name]
+    return cls(backbone, cls.Config.parse(values, f"learner {name}"), task)
+
+
+def concatenate(answers: list[Prediction]) -> Prediction:
+    """Predictions of one kind, one after the other."""
+    if isinstance(answers[0], Categorical):
+        return Categorical(torch.cat([a.log_probabilities for a in answers if isinstance(a, Categorical)]))
+    gaussians = [a for a in answers if isinstance(a, Gaussian)]
+    return Gaussian(torch.cat([a.mean for a in gaussians]), torch.cat([a.variance for a in gaussians]))

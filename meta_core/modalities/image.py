@@ -1,0 +1,159 @@
+"""Images: encoded files (PNG, JPEG, WebP, GIF) or arrays of numbers."""
+
+import base64
+import binascii
+import io
+import warnings
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+from pydantic import Field
+from torch import Tensor
+
+from meta_core.config import Config
+from meta_core.drawing import frame_drawing
+from meta_core.errors import InvalidExample
+from meta_core.limits import Limits
+from meta_core.modality import Description, Modality, modalities
+
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+Pixels = npt.NDArray[np.float32]
+
+
+class ImageConfig(Config):
+    """How images are made alike before the backbone sees them."""
+
+    size: int = Field(28, ge=8, le=512, description="height and width after resizing, in pixels")
+    channels: Literal[1, 3] = Field(3, description="1: luminance, 3: red, green and blue")
+    framing: Literal["stretch", "drawing"] = Field(
+        "stretch",
+        description="`stretch` resizes the whole image; `drawing` finds the ink, light or dark, and centres it",
+    )
+
+
+@modalities.register("image")
+class ImageModality(Modality):
+    """Base64 strings or data URLs of image files, raw file bytes, or nested lists [H][W] or [H][W][channels].
+
+    Numbers are 0–255, or 0–1 when none is larger than 1. EXIF orientation is applied, transparency is laid on white.
+    """
+
+    Config = ImageConfig
+    config: ImageConfig
+    example = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA..."
+
+    def describe(self, inputs: Sequence[Any]) -> Description:
+        """Nothing: the preprocessing is the base model's own."""
+        return {}
+
+    def read(self, inputs: Sequence[Any], description: Description) -> Tensor:
+        """Images as [N, channels, size, size], values 0–1."""
+        images = [self._read_one(index, value) for index, value in enumerate(inputs)]
+        return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+    def _read_one(self, index: int, value: Any) -> Pixels:
+        try:
+            pixels = self._pixels(value)
+        except _Unreadable as error:
+            raise InvalidExample(index, str(error)) from None
+        return self._frame(index, pixels)
+
+    def _pixels(self, value: Any) -> Pixels:
+        if isinstance(value, str):
+            value = _decode_base64(value)
+        if isinstance(value, bytes):
+            return _decode_file(value, self.config.channels, self.limits)
+        if isinstance(value, list | np.ndarray):
+            return _from_numbers(value, self.config.channels, self.limits)
+        raise _Unreadable(f"an image is a base64 string, a data URL or a nested list of numbers; found {_kind(value)}")
+
+    def _frame(self, index: int, pixels: Pixels) -> Pixels:
+        size = self.config.size
+        if self.config.framing == "drawing":
+            framed = frame_drawing(pixels.mean(-1), size)
+            if framed is None:
+                raise InvalidExample(index, "the image is blank: every pixel has the same value")
+            return framed[:, :, None]
+        planes = [
+            Image.fromarray(pixels[:, :, c]).resize((size, size), Image.Resampling.BOX) for c in range(pixels.shape[2])
+        ]
+        return np.stack([np.asarray(plane, np.float32) for plane in planes], axis=-1)
+
+
+class _Unreadable(ValueError):
+    """One image that cannot be read; the caller knows its index."""
+
+
+def _kind(value: Any) -> str:
+    return {type(None): "null", dict: "an object", bool: "a boolean"}.get(type(value), type(value).__name__)
+
+
+def _decode_base64(text: str) -> bytes:
+    if text.startswith("data:"):
+        head, comma, text = text.partition(",")
+        if not comma or not head.endswith(";base64"):
+            raise _Unreadable("a data URL must read data:image/…;base64,…")
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise _Unreadable("the string is not valid base64") from None
+
+
+def _decode_file(content: bytes, channels: int, limits: Limits) -> Pixels:
+    mode = "L" if channels == 1 else "RGB"
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image: Image.Image = Image.open(io.BytesIO(content), formats=FORMATS)
+        _check_size(image.width, image.height, limits)
+        image.load()
+        image = ImageOps.exif_transpose(image)
+        return _flatten(image, mode)
+    except (UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _Unreadable(f"not a readable image of the formats {', '.join(FORMATS)} ({error})") from None
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises for damaged files
+        if isinstance(error, _Unreadable):
+            raise
+        raise _Unreadable(f"the image file is damaged: {error}") from None
+
+
+def _check_size(width: int, height: int, limits: Limits) -> None:
+    if width * height > limits.max_pixels:
+        most = f"at most {limits.max_pixels} pixels are taken (setting max_pixels)"
+        raise _Unreadable(f"the image has {width}×{height} pixels; {most}")
+
+
+def _flatten(image: Image.Image, mode: str) -> Pixels:
+    """Values 0–1 as [H, W, channels], transparency laid on white."""
+    if image.mode.startswith("I"):  # 16-bit grey would be clipped by convert
+        grey: Pixels = np.asarray(image, np.float32) / np.float32(65535)
+        return np.repeat(grey[:, :, None], 1 if mode == "L" else 3, axis=2)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    pixels: Pixels = np.asarray(image.convert(mode), np.float32) / np.float32(255)
+    return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _from_numbers(value: Any, channels: int, limits: Limits) -> Pixels:
+    try:
+        pixels = np.asarray(value, np.float32)
+    except (ValueError, TypeError, OverflowError):
+        raise _Unreadable("a nested list must be rectangular and hold numbers only") from None
+    if pixels.ndim == 2:
+        pixels = pixels[:, :, None]
+    if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or not pixels.size:
+        raise _Unreadable(f"an array image is [H][W] or [H][W][1 or 3]; found shape {list(np.shape(value))}")
+    _check_size(pixels.shape[1], pixels.shape[0], limits)
+    if not np.isfinite(pixels).all():
+        raise _Unreadable("the image holds NaN or infinity")
+    if pixels.min() < 0 or pixels.max() > 255:
+        raise _Unreadable(f"pixel values are 0–255 (or 0–1); found {pixels.min():g} to {pixels.max():g}")
+    pixels = pixels / np.float32(255 if pixels.max() > 1 else 1)
+    if pixels.shape[2] == channels:
+        return pixels
+    return pixels.mean(2, keepdims=True) if channels == 1 else np.repeat(pixels, 3, axis=2)

@@ -1,0 +1,136 @@
+"""Table rows: objects of column → value, described by the support set itself."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from meta_core.config import Config
+from meta_core.errors import InvalidExample
+from meta_core.modality import Description, Modality, modalities
+
+Column = dict[str, Any]
+Floats = npt.NDArray[np.float64]
+
+
+class TableConfig(Config):
+    """How many different texts a column may hold."""
+
+    max_categories: int = Field(500, ge=2, description="columns with more different texts are refused")
+
+
+@modalities.register("table")
+class TableModality(Modality):
+    """Rows of numbers, texts, booleans and nulls; arrays of numbers have columns "0", "1" and so on.
+
+    A column of numbers is standardised by the support set, a missing one is the mean. Any other column is one-hot
+    over the values of the support set; a value unseen there is all zeros. Where the support set has missing values,
+    being missing is a feature of its own.
+    """
+
+    Config = TableConfig
+    config: TableConfig
+    example: ClassVar[Any] = {"sepal length": 5.1, "colour": "purple", "in bloom": True, "height": None}
+
+    def describe(self, inputs: Sequence[Any]) -> Description:
+        """Columns of the support set: kind, mean and deviation or categories."""
+        rows = [_row(index, value) for index, value in enumerate(inputs)]
+        names = list(rows[0])
+        most = self.limits.max_columns
+        if not 0 < len(names) <= most:
+            raise InvalidExample(0, f"a row has 1–{most} columns (setting max_columns); found {len(names)}")
+        _check_columns(rows, names)
+        return {"columns": [_describe_column(name, [row[name] for row in rows], self.config) for name in names]}
+
+    def read(self, inputs: Sequence[Any], description: Description) -> Tensor:
+        """Rows as [N, features]."""
+        rows = [_row(index, value) for index, value in enumerate(inputs)]
+        columns: list[Column] = description["columns"]
+        _check_columns(rows, [column["name"] for column in columns])
+        features = [_read_column(column, [row[column["name"]] for row in rows]) for column in columns]
+        return torch.from_numpy(np.concatenate(features, axis=1).astype(np.float32))
+
+
+def _row(index: int, value: Any) -> Mapping[str, Any]:
+    if isinstance(value, np.ndarray) and value.ndim == 1:
+        value = {str(column): number for column, number in enumerate(value.tolist())}
+    if not isinstance(value, dict):
+        raise InvalidExample(index, f"a table row is an object of column → value; found {str(value)[:80]}")
+    for name, cell in value.items():
+        _check_cell(index, name, cell)
+    return value
+
+
+def _check_cell(index: int, name: str, cell: Any) -> None:
+    if not isinstance(cell, str | bool | int | float | None):
+        raise InvalidExample(
+            index, f"column {name!r} holds {str(cell)[:40]}; a cell is a number, string, boolean or null"
+        )
+    if isinstance(cell, int | float) and not abs(cell) < 1e30:
+        raise InvalidExample(index, f"column {name!r} holds {cell}; numbers must be finite and below 1e30")
+
+
+def _check_columns(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
+    expected = set(names)
+    for index, row in enumerate(rows):
+        if row.keys() != expected:
+            missing, unknown = sorted(expected - row.keys()), sorted(row.keys() - expected)
+            problem = f"lacks column {missing[0]!r} (send null where a value is missing)" if missing else ""
+            problem = problem or f"has column {unknown[0]!r}, which the other rows do not have"
+            raise InvalidExample(index, f"the row {problem}")
+
+
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, int | float) and not isinstance(cell, bool)
+
+
+def _text(cell: Any) -> str:
+    return str(cell).lower() if isinstance(cell, bool) else str(cell)
+
+
+def _describe_column(name: str, cells: list[Any], config: TableConfig) -> Column:
+    present = [cell for cell in cells if cell is not None]
+    missing = len(present) < len(cells)
+    if all(_is_number(cell) for cell in present):
+        values = np.asarray(present or [0.0], np.float64)
+        deviation = values.std()
+        return {
+            "name": name,
+            "kind": "number",
+            "mean": float(values.mean()),
+            "std": float(deviation) if deviation > 1e-12 * np.abs(values).max() else 1.0,
+            "missing": missing,
+        }
+    categories = sorted({_text(cell) for cell in present})
+    if len(categories) > config.max_categories:
+        raise InvalidExample(
+            0,
+            f"column {name!r} has {len(categories)} different values; at most {config.max_categories} (max_categories)",
+        )
+    return {"name": name, "kind": "category", "categories": categories, "missing": missing}
+
+
+def _read_column(column: Column, cells: list[Any]) -> Floats:
+    if column["kind"] == "number":
+        features = [_standardised(column, cells)]
+    else:
+        features = [np.asarray([_is(cell, category) for cell in cells]) for category in column["categories"]]
+    if column["missing"]:
+        features.append(np.asarray([float(cell is None) for cell in cells]))
+    return np.stack(features, axis=1) if features else np.zeros((len(cells), 0))
+
+
+def _standardised(column: Column, cells: list[Any]) -> Floats:
+    # text in a column of numbers says nothing that was learned, like a missing number
+    values = np.asarray([float(cell) if _is_number(cell) else math.nan for cell in cells])
+    standardised: Floats = np.nan_to_num((values - column["mean"]) / column["std"], nan=0.0)
+    return standardised
+
+
+def _is(cell: Any, category: str) -> float:
+    return float(cell is not None and _text(cell) == category)

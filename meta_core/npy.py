@@ -1,0 +1,38 @@
+"""Dense arrays in NumPy's .npy format, parsed strictly: no pickle, no surprise in the header."""
+
+import io
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from meta_core.errors import InvalidRequest
+
+LONGEST_HEADER = 4096
+Array = npt.NDArray[Any]
+
+
+def read_npy(content: bytes) -> Array:
+    """The array in a .npy file of booleans, integers or floats, C order.
+
+    Raises `InvalidRequest` for anything else, and for files that do not hold exactly what their header says.
+    """
+    stream = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read_header = {
+            (1, 0): np.lib.format.read_array_header_1_0,
+            (2, 0): np.lib.format.read_array_header_2_0,
+        }[version]
+        shape, fortran_order, dtype = read_header(stream, max_header_size=LONGEST_HEADER)
+    except (ValueError, KeyError, SyntaxError, TypeError) as error:
+        raise InvalidRequest(f"not a .npy file of version 1 or 2: {error}") from None
+    if dtype.kind not in "biuf" or dtype.hasobject:
+        raise InvalidRequest(f"a .npy array holds booleans, integers or floats; found {dtype}")
+    if fortran_order:
+        raise InvalidRequest("a .npy array must be in C order; found Fortran order")
+    expected, found = math.prod(shape) * dtype.itemsize, len(content) - stream.tell()
+    if not shape or expected != found:
+        raise InvalidRequest(f"the .npy header says shape {shape} of {dtype}, {expected} bytes; found {found}")
+    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape)

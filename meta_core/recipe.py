@@ -1,0 +1,98 @@
+"""Meta-training from a recipe: dataset, learner, backbone and training in; a base model out."""
+
+import datetime
+import platform
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import Field
+
+from meta_core.backbone import backbones
+from meta_core.base import Base, BaseSpec
+from meta_core.config import Config
+from meta_core.dataset import build_dataset, datasets
+from meta_core.ids import checked_name
+from meta_core.learner import Learner, learners
+from meta_core.training import Checkpoints, MetaTraining, Progress, TrainingConfig
+
+
+class Recipe(Config):
+    """All that decides what a base model becomes; the same recipe makes the same weights on the same machine."""
+
+    name: str = Field("", max_length=64, description="name of the base model; a new version of it is made")
+    summary: str = Field("", max_length=500, description="what it is for, in a sentence")
+    dataset: str = Field(description="name of the dataset")
+    dataset_params: dict[str, Any] = Field(default_factory=dict)
+    learner: str = "protonet"
+    params: dict[str, Any] = Field(default_factory=dict, description="parameters of the learner")
+    backbone: str = "conv4"
+    backbone_params: dict[str, Any] = Field(default_factory=dict)
+    training: TrainingConfig = TrainingConfig()
+
+    def check(self) -> None:
+        """Raises what `meta_train` would for names and parameters that are not right, before any work."""
+        checked_name(self.name)
+        datasets[self.dataset].Config.parse(self.dataset_params, f"dataset {self.dataset}")
+        learners[self.learner].Config.parse(self.params, f"learner {self.learner}")
+        backbones[self.backbone].Config.parse(self.backbone_params, f"backbone {self.backbone}")
+
+
+def meta_train(
+    recipe: Recipe,
+    *,
+    version: int,
+    datasets_folder: Path,
+    device: torch.device,
+    report: Callable[[Progress], None],
+    checkpoints: Checkpoints | None = None,
+) -> Base:
+    """Train to the end, continuing from the last checkpoint, and return the base model with its provenance."""
+    started = time.monotonic()
+    dataset = build_dataset(recipe.dataset, datasets_folder / recipe.dataset, recipe.dataset_params)
+    chosen = recipe.training.validation_tasks > 0
+    source = dataset.source("train" if chosen else "train+validation", augmented=True)
+    validation = dataset.source("validation") if chosen else None
+    spec = BaseSpec(
+        modality=dataset.modality,
+        modality_config=dataset.preprocessing(),
+        backbone=recipe.backbone,
+        backbone_config=recipe.backbone_params,
+        learners={source.task: (recipe.learner, recipe.params)},
+        shape=source.shape,
+        description=dataset.description(),
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.training.seed)
+        learner = spec.build(source.shape, source.task).to(device)
+    training = MetaTraining(learner, recipe.training, source, validation)
+    training.run(report, checkpoints)
+    scores = {} if validation is None else {"validation": training.best_score}
+    return Base(
+        name=recipe.name,
+        version=version,
+        summary=recipe.summary,
+        spec=spec,
+        weights=_weights(learner),
+        provenance={"recipe": recipe.model_dump(), **_circumstances(device, time.monotonic() - started)},
+        scores=scores,
+    )
+
+
+def _weights(learner: Learner) -> dict[str, torch.Tensor]:
+    return {name: value.detach().cpu() for name, value in learner.state_dict().items()}
+
+
+def _circumstances(device: torch.device, seconds: float) -> dict[str, Any]:
+    hardware = (
+        torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
+    )
+    return {
+        "created_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "seconds": round(seconds, 1),
+        "device": f"{device.type}: {hardware}",
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }

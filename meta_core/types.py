@@ -1,0 +1,107 @@
+"""The values that every part speaks in: tasks, episodes, states, predictions.
+
+Shapes: N support examples, Q queries, C classes (ways), T regression targets, D embedding dimension.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from meta_core.errors import InvalidTask
+
+Task = Literal["classification", "regression"]
+State = dict[str, Tensor]
+"""All that a task taught: flat, small, and storable as it is."""
+
+
+@dataclass(frozen=True)
+class Support:
+    """The labelled examples of one task.
+
+    `x` is [N, *shape] as inputs or [N, D] once encoded; `y` is [N] class indices (int64) below `ways`, or
+    [N, T] targets with `ways` None. Raises `InvalidTask` when the two do not belong together.
+    """
+
+    x: Tensor
+    y: Tensor
+    ways: int | None
+
+    def __post_init__(self) -> None:
+        if len(self.x) != len(self.y):
+            raise InvalidTask(f"{len(self.x)} examples but {len(self.y)} labels")
+        if not len(self.y):
+            raise InvalidTask("a support set needs at least one example; found none")
+        if self.ways is None and self.y.dim() != 2:
+            raise InvalidTask(f"regression targets are [N, T]; found {list(self.y.shape)}")
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def task(self) -> Task:
+        """What kind of answer the labels ask for."""
+        return "regression" if self.ways is None else "classification"
+
+    def one_hot(self) -> Tensor:
+        """Class membership, [N, C], in the dtype of `x`."""
+        assert self.ways is not None
+        return torch.nn.functional.one_hot(self.y, self.ways).to(self.x)  # [N, C]
+
+    def counts(self) -> Tensor:
+        """Shots of each class, [C]."""
+        return self.one_hot().sum(0)
+
+    def without(self, index: int) -> "Support":
+        """The same task less one example."""
+        keep = torch.arange(len(self)) != index
+        return Support(self.x[keep], self.y[keep], self.ways)
+
+
+@dataclass(frozen=True)
+class Episode:
+    """A support set and the labelled queries `x` [Q, *shape], `y` [Q] or [Q, T] that grade what it taught."""
+
+    support: Support
+    x: Tensor
+    y: Tensor
+
+    def to(self, device: torch.device) -> "Episode":
+        """The same episode on a device."""
+        s = self.support
+        return Episode(Support(s.x.to(device), s.y.to(device), s.ways), self.x.to(device), self.y.to(device))
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A probability for each class: `log_probabilities` [Q, C]."""
+
+    log_probabilities: Tensor
+
+    def nll(self, y: Tensor) -> Tensor:
+        """Negative log-likelihood of the true classes `y` [Q], in nats, [Q]."""
+        return -self.log_probabilities.gather(-1, y[:, None]).squeeze(-1)  # [Q]
+
+    def __len__(self) -> int:
+        return len(self.log_probabilities)
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A normal distribution for each target: `mean` and `variance` [Q, T]."""
+
+    mean: Tensor
+    variance: Tensor
+
+    def nll(self, y: Tensor) -> Tensor:
+        """Negative log-likelihood of the true targets `y` [Q, T], in nats, summed over targets, [Q]."""
+        squared = (y - self.mean).square() / self.variance
+        return 0.5 * (squared + self.variance.log() + math.log(2 * math.pi)).sum(-1)  # [Q]
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+
+Prediction = Categorical | Gaussian
