@@ -1,0 +1,50 @@
+"""Adapted models: what one support set taught one base model; immutable."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from meta_core.artifact import unpack
+from meta_core.labels import Label
+from meta_core.modality import Description
+from meta_core.orders import checked_header
+from meta_core.types import State, Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptedModel:
+    """State of one task, with what is needed to read its queries and name its answers."""
+
+    id: str
+    base: str
+    learner: str
+    params: dict[str, Any]
+    task: Task
+    classes: tuple[Label, ...]
+    shape: tuple[int, ...]
+    description: Description
+    calibration: float
+    state: State
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the state takes."""
+        return sum(tensor.nbytes for tensor in self.state.values())
+
+
+def unpack_adapted(content: bytes, id: str) -> AdaptedModel:
+    """An adapted model from its artifact. Raises `Gone`, `Unusable` or `CorruptArtifact`."""
+    state, header = unpack(content)
+    checked_header(header, id)
+    record, details = header["record"], header["details"]
+    return AdaptedModel(
+        id=record["id"],
+        base=record["base"],
+        learner=record["learner"],
+        params=details["params"],
+        task=record["task"],
+        classes=tuple(record["classes"] or ()),
+        shape=tuple(details["shape"]),
+        description=details["description"],
+        calibration=details["calibration"],
+        state=state,
+    )

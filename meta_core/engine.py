@@ -1,0 +1,204 @@
+"""Many tasks at once: encode together, adapt and predict each on its slice."""
+
+import functools
+import json
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from meta_core.adapted import AdaptedModel
+from meta_core.artifact import on_device, pack, unpack
+from meta_core.base import Base
+from meta_core.calibration import calibrated, calibration_of
+from meta_core.catalogue import Catalogue
+from meta_core.errors import InvalidTask
+from meta_core.labels import Label, class_name, read_labels
+from meta_core.learner import Learner, learners
+from meta_core.limits import Limits
+from meta_core.orders import Order, Result
+from meta_core.quality import leave_one_out, scores
+from meta_core.types import Gaussian, Prediction, Support, Task
+
+NORMAL_90 = 1.6448536
+"""Standard deviations on each side of the mean that hold 90 % of a normal distribution."""
+
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskRequest:
+    """A support set as somebody sent it."""
+
+    base: str
+    inputs: Sequence[Any]
+    labels: Sequence[Any]
+    learner: str | None = None
+    params: Mapping[str, Any] | None = None
+    task: Task | None = None
+
+
+class Engine:
+    """Adapts base models and answers with what came of it, on one device."""
+
+    def __init__(self, catalogue: Catalogue, device: torch.device, limits: Limits | None = None) -> None:
+        self.catalogue = catalogue
+        self.device = device
+        self.limits = limits or Limits()
+        self._learner = functools.lru_cache(maxsize=64)(self._build_learner)
+
+    def accept(self, request: TaskRequest) -> tuple[dict[str, Any], bytes]:
+        """Check a support set completely; its public record so far, and the artifact that keeps it.
+
+        Raises the error that names what is wrong: `NotFound`, `InvalidTask`, `InvalidExample`, `InvalidParameter`,
+        `LimitExceeded`.
+        """
+        self.limits.check("examples", len(request.inputs), "max_examples")
+        if len(request.inputs) != len(request.labels):
+            raise InvalidTask(f"{len(request.inputs)} inputs but {len(request.labels)} labels")
+        if not len(request.inputs):
+            raise InvalidTask("the support set is empty; it needs at least two labelled examples")
+        base = self.catalogue.get(request.base)
+        labels = read_labels(request.labels, request.task or _only_task(base))
+        self.limits.check("classes", len(labels.classes or ()), "max_ways")
+        modality = base.modality(self.limits)
+        description = base.spec.description or modality.describe(request.inputs)
+        x = modality.read(request.inputs, description)
+        name, params = _choice(base, request, labels.task)
+        self._checked_learner(base, name, params, tuple(x.shape[1:]), labels.task)
+        record = {
+            "base": base.reference,
+            "learner": name,
+            "params": params,
+            "task": labels.task,
+            "modality": base.spec.modality,
+            "classes": list(labels.classes) if labels.classes else None,
+            "shots": labels.shots() if labels.classes else {"examples": len(labels.y)},
+        }
+        header = {"kind": "support", "base": base.reference, "description": description}
+        return record, pack({"x": x, "y": labels.y}, header)
+
+    def adapt_order(self, order: Order, support: bytes) -> Result:
+        """Carry out an accepted adapt: the `ready` result with the state, its scores and its calibration."""
+        started = time.perf_counter()
+        tensors, header = unpack(support)
+        asked = order.spec["record"]
+        ways = len(asked["classes"]) if asked["classes"] else None
+        shape = tuple(tensors["x"].shape[1:])
+        learner = self._learner(asked["base"], asked["learner"], json.dumps(asked["params"]), shape, asked["task"])
+        with torch.no_grad():
+            z = learner.encode(tensors["x"].to(self.device))
+            task = Support(z, tensors["y"].to(self.device), ways)
+            state = learner.adapt(task)
+            held_out = leave_one_out(learner, task)
+        calibration = calibration_of(*held_out) if held_out else 1.0
+        details = {
+            "params": asked["params"],
+            "shape": shape,
+            "description": header["description"],
+            "calibration": calibration,
+        }
+        seconds = round(time.perf_counter() - started, 6)
+        record = {"scores": scores(held_out, calibration), "seconds": seconds}
+        return Result(status="ready", record=record, details=details, tensors=state)
+
+    def read(self, model: AdaptedModel, inputs: Sequence[Any]) -> Tensor:
+        """Queries of one adapted model as a tensor [Q, *shape]. Raises `InvalidExample` or `LimitExceeded`."""
+        self.limits.check("inputs", len(inputs), "max_queries")
+        if not len(inputs):
+            raise InvalidTask("there are no inputs to answer; send at least one")
+        return self.catalogue.get(model.base).modality(self.limits).read(inputs, model.description)
+
+    @torch.no_grad()
+    def predict(self, requests: Sequence[tuple[AdaptedModel, Tensor]]) -> list[list[Answer]]:
+        """Answers to the queries of many adapted models, in one encoding per base model and learner."""
+        groups: dict[Learner, list[int]] = defaultdict(list)
+        for position, (model, _) in enumerate(requests):
+            groups[self.learner_of(model)].append(position)
+        answers: list[list[Answer]] = [[] for _ in requests]
+        for learner, positions in groups.items():
+            encoded = encode_together(learner, [requests[position][1].to(self.device) for position in positions])
+            for position, z in zip(positions, encoded, strict=True):
+                model = requests[position][0]
+                prediction = learner.predict(on_device(model.state, self.device), z)
+                answers[position] = _answers(calibrated(prediction, model.calibration), model.classes)
+        return answers
+
+    def learner_of(self, model: AdaptedModel) -> Learner:
+        """The learner that made an adapted model."""
+        return self._learner(model.base, model.learner, json.dumps(model.params), model.shape, model.task)
+
+    def warm(self) -> None:
+        """Load the newest version of every base model of fixed input shape, and run it once."""
+        for base in self.catalogue.list():
+            if not base.spec.shape:
+                continue
+            for task, (name, config) in base.spec.learners.items():
+                learner = self._learner(base.reference, name, json.dumps(config), base.spec.shape, task)
+                with torch.no_grad():
+                    learner.encode(torch.zeros(1, *base.spec.shape, device=self.device))
+
+    def _checked_learner(
+        self, base: Base, name: str, params: dict[str, Any], shape: tuple[int, ...], task: Task
+    ) -> Learner:
+        if base.spec.shape and shape != base.spec.shape:
+            raise InvalidTask(f"{base.reference} takes inputs of shape {list(base.spec.shape)}; found {list(shape)}")
+        return self._learner(base.reference, name, json.dumps(params), shape, task)
+
+    def _build_learner(self, reference: str, name: str, params: str, shape: tuple[int, ...], task: Task) -> Learner:
+        base = self.catalogue.get(reference)
+        return base.learner_for(name, json.loads(params), shape, task).to(self.device)
+
+
+def encode_together(learner: Learner, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+    """Embeddings of each of several inputs [Q_i, *shape], from one pass over all of them."""
+    return torch.split(learner.encode(torch.cat(list(inputs))), [len(x) for x in inputs])
+
+
+def _only_task(base: Base) -> Task | None:
+    """The kind of task a base model takes when it takes only one: integer targets are then no classes."""
+    tasks = list(base.spec.learners)
+    return tasks[0] if len(tasks) == 1 and tasks[0] == "regression" else None
+
+
+def _choice(base: Base, request: TaskRequest, task: Task) -> tuple[str, dict[str, Any]]:
+    """Name and complete parameters of the learner that a request means."""
+    own, config = base.spec.learners.get(task, ("", {}))
+    name = request.learner or own
+    if not name:
+        raise InvalidTask(f"{base.reference} does {' and '.join(base.spec.learners)}; the labels ask for {task}")
+    cls = learners[name]
+    owner = f"learner {name}"
+    start = cls.Config.parse(config if name == own else {}, owner)
+    chosen = start.changed(request.params, owner) if request.params else start
+    return name, chosen.model_dump(mode="json")
+
+
+def _answers(prediction: Prediction, classes: tuple[Label, ...]) -> list[Answer]:
+    if isinstance(prediction, Gaussian):
+        return _targets(prediction)
+    names = [class_name(label) for label in classes]
+    rows = prediction.log_probabilities.exp().tolist()
+    return [_class_answer(row, classes, names) for row in rows]
+
+
+def _class_answer(row: list[float], classes: tuple[Label, ...], names: list[str]) -> Answer:
+    best = max(range(len(row)), key=row.__getitem__)
+    return {"label": classes[best], "probability": row[best], "probabilities": dict(zip(names, row, strict=True))}
+
+
+def _targets(prediction: Gaussian) -> list[Answer]:
+    deviation = prediction.variance.sqrt()
+    low, high = prediction.mean - NORMAL_90 * deviation, prediction.mean + NORMAL_90 * deviation
+    interval = torch.stack([low, high], dim=-1)  # [Q, T, 2]
+    rows = zip(prediction.mean.tolist(), deviation.tolist(), interval.tolist(), strict=True)
+    return [{"mean": _one(m), "std": _one(s), "interval": _one(i)} for m, s, i in rows]
+
+
+def _one(values: list[Any]) -> Any:
+    """A single target is answered as itself, several as a list."""
+    return values[0] if len(values) == 1 else values

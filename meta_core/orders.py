@@ -1,0 +1,177 @@
+"""Orders: accepted requests for work, and the one outcome that each of them has.
+
+An order lies in the store from the moment it is accepted until its outcome does. The outcome is written once, by
+whoever is first: the adapted model or finished job, a failure, a cancellation. All that a queue ever carries is the
+name of a job and the ids of the order.
+"""
+
+import datetime
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from torch import Tensor
+
+from meta_core.artifact import Header, header_length, pack, unpack_header
+from meta_core.errors import CorruptArtifact, Gone, NotFound, NotReady, Unusable
+from meta_core.ids import checkpoint_key, order_key, result_key, support_key
+from meta_core.store import Store
+
+Kind = Literal["adapt", "meta-train"]
+Outcome = Literal["ready", "failed", "cancelled", "deleted"]
+
+QUEUES: dict[Kind, str] = {"adapt": "shotput-adapt", "meta-train": "shotput-train"}
+JOBS: dict[Kind, str] = {"adapt": "worker.jobs.adapt", "meta-train": "worker.jobs.meta_train"}
+SECONDS: dict[Kind, int] = {"adapt": 600, "meta-train": 7 * 24 * 3600}
+"""Longest time that one attempt may take."""
+ATTEMPTS = 3
+"""Starts of an order after which it is given up as one that kills its worker."""
+
+DONE_CHANNEL = "shotput:done"
+"""Redis channel on which the id of every order with a new outcome is announced."""
+PROGRESS_KEY = "shotput:progress:"
+"""Prefix of the Redis hash in which a running order tells how far it is."""
+WORKER_KEY = "shotput:worker:"
+"""Prefix of the Redis key, short-lived and renewed, by which a worker shows that it is alive."""
+
+_USUAL_HEADER = 64 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """An accepted request; `spec` is what was asked, as plain JSON."""
+
+    id: str
+    tenant: str
+    kind: Kind
+    spec: dict[str, Any]
+    created_at: str
+
+    def queue_call(self) -> dict[str, Any]:
+        """Arguments of RQ's `enqueue_call`: a name and ids, one copy at most in the queue."""
+        return {
+            "func": JOBS[self.kind],
+            "args": (self.tenant, self.id),
+            "job_id": self.id,
+            "unique": True,
+            "timeout": SECONDS[self.kind],
+            "result_ttl": 60,
+            "failure_ttl": 60,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """The outcome of an order: what to add to its public record, and with a `ready` one what is needed to use it."""
+
+    status: Outcome
+    record: dict[str, Any]
+    details: dict[str, Any] = field(default_factory=dict)
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def accept(store: Store, order: Order, support: bytes | None = None) -> None:
+    """Make an order durable. Only after this may it be queued, and its acceptance be told."""
+    if support is not None:
+        store.create(support_key(order.tenant, order.id), support)
+    store.create(order_key(order.tenant, order.id), json.dumps(asdict(order)).encode())
+
+
+def load_order(store: Store, tenant: str, id: str) -> Order | None:
+    """An order that has no outcome yet, or None."""
+    try:
+        return Order(**json.loads(store.get(order_key(tenant, id))))
+    except NotFound:
+        return None
+
+
+def open_orders(store: Store) -> Iterator[tuple[str, str]]:
+    """Tenant and id of every order without outcome."""
+    for tenant in store.folders():
+        for id in open_orders_of(store, tenant, ""):
+            yield tenant, id
+
+
+def open_orders_of(store: Store, tenant: str, prefix: str) -> Iterator[str]:
+    """Ids, of one prefix, of a tenant's orders without outcome."""
+    return _ids(store, f"{tenant}/orders", prefix)
+
+
+def results_of(store: Store, tenant: str, prefix: Literal["mdl", "job"]) -> Iterator[str]:
+    """Ids of a tenant's orders of one prefix that have an outcome."""
+    return _ids(store, f"{tenant}/{'models' if prefix == 'mdl' else 'jobs'}", prefix)
+
+
+def _ids(store: Store, folder: str, prefix: str) -> Iterator[str]:
+    names = (key.rsplit("/", 1)[-1].split(".")[0] for key in store.keys(folder))
+    return (name for name in names if name.startswith(prefix))
+
+
+def finish(store: Store, order: Order, result: Result) -> bool:
+    """Commit the outcome of an order unless it has one; says whether this call did. The order is closed either way."""
+    record = {**public_record(order), **result.record, "status": result.status}
+    header = {
+        "tenant": order.tenant,
+        "kind": order.kind,
+        "status": result.status,
+        "record": record,
+        "details": result.details,
+    }
+    first = store.create(result_key(order.tenant, order.id), pack(result.tensors, header))
+    store.delete(order_key(order.tenant, order.id))
+    if order.kind == "meta-train":
+        store.delete(checkpoint_key(order.tenant, order.id))
+    return first
+
+
+def public_record(order: Order) -> dict[str, Any]:
+    """What may be shown of an order before anything came of it."""
+    asked = order.spec["record"] if order.kind == "adapt" else {"recipe": order.spec}
+    return {"id": order.id, "kind": order.kind, "created_at": order.created_at, **asked}
+
+
+def load_outcome(store: Store, tenant: str, id: str) -> tuple[Outcome, dict[str, Any]] | None:
+    """Status and public record of a finished order, or None while there is none."""
+    key = result_key(tenant, id)
+    try:
+        head = store.head(key, _USUAL_HEADER)
+        if (length := header_length(head)) > len(head) - 8:
+            head = store.head(key, 8 + length)
+    except NotFound:
+        return None
+    header = unpack_header(head)
+    return header["status"], header["record"]
+
+
+def delete_result(store: Store, tenant: str, id: str, now: str) -> None:
+    """Remove what an order made, leaving a mark that it is gone for good; a running worker cannot bring it back."""
+    header = {"status": "deleted", "tenant": tenant, "kind": "adapt", "record": {"id": id, "deleted_at": now}}
+    store.replace(result_key(tenant, id), pack({}, header))
+    store.delete(order_key(tenant, id))
+    store.delete(support_key(tenant, id))
+
+
+def require_ready(status: str | None, record: Mapping[str, Any], id: str) -> None:
+    """Raises the error that fits an id whose outcome is not `ready`; `status` is None for an unknown id."""
+    if status is None:
+        raise NotFound(f"there is no {id}")
+    if status == "deleted":
+        raise Gone(f"{id} was deleted at {record['deleted_at']}")
+    if status in ("queued", "running"):
+        raise NotReady(f"{id} is {status}; it can be used once it is ready")
+    if status != "ready":
+        raise Unusable(f"{id} {status}: {record.get('error', {}).get('detail', 'no reason was kept')}")
+
+
+def checked_header(header: Header, id: str) -> Header:
+    """The header of a ready result. Raises what `require_ready` does, or `CorruptArtifact`."""
+    if "status" not in header or "record" not in header:
+        raise CorruptArtifact(f"{id} is not the outcome of an order")
+    require_ready(header["status"], header["record"], id)
+    return header
+
+
+def now() -> str:
+    """The time in UTC, RFC 3339, with milliseconds."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

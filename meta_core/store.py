@@ -1,0 +1,160 @@
+"""The object store, the only truth: a folder, or s3://, gs://, az:// by URL."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import obstore
+import obstore.store
+from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import NotFoundError as MissingObject
+
+from meta_core.errors import NotFound, Unavailable
+
+
+class Store:
+    """Whole objects under keys. What `create` and `replace` have returned from survives a power cut.
+
+    Keys come from `meta_core.ids`. Raises `NotFound` for a missing object and `Unavailable` when the store fails.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        parts = urlsplit(url)
+        self._folder: Path | None = None
+        if parts.scheme in ("", "file"):
+            self._folder = Path(parts.path if parts.scheme else url).expanduser().absolute()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._objects: obstore.store.ObjectStore = obstore.store.LocalStore(self._folder)
+        else:
+            self._objects = obstore.store.from_url(url)
+
+    def create(self, key: str, content: bytes) -> bool:
+        """Put an object unless there is one; says whether this call put it. Of several at once, one wins."""
+        try:
+            if self._folder is not None:
+                return _link_new(self._folder / key, content)
+            obstore.put(self._objects, key, content, mode="create")
+        except (AlreadyExistsError, FileExistsError):
+            return False
+        except (BaseError, OSError) as error:
+            raise Unavailable(f"the store did not take {key}: {error}") from None
+        return True
+
+    def replace(self, key: str, content: bytes) -> None:
+        """Put an object in the place of whatever is there."""
+        try:
+            if self._folder is not None:
+                _move_over(self._folder / key, content)
+            else:
+                obstore.put(self._objects, key, content)
+        except (BaseError, OSError) as error:
+            raise Unavailable(f"the store did not take {key}: {error}") from None
+
+    def get(self, key: str) -> bytes:
+        """The whole object."""
+        try:
+            if self._folder is not None:
+                return (self._folder / key).read_bytes()
+            return bytes(obstore.get(self._objects, key).bytes())
+        except (MissingObject, FileNotFoundError):
+            raise NotFound(f"there is no object {key}") from None
+        except (BaseError, OSError) as error:
+            raise Unavailable(f"the store did not give {key}: {error}") from None
+
+    def head(self, key: str, length: int) -> bytes:
+        """At most the first `length` bytes of an object."""
+        try:
+            if self._folder is not None:
+                with (self._folder / key).open("rb") as file:
+                    return file.read(length)
+            return bytes(obstore.get_range(self._objects, key, start=0, length=length))
+        except (MissingObject, FileNotFoundError):
+            raise NotFound(f"there is no object {key}") from None
+        except (BaseError, OSError) as error:
+            raise Unavailable(f"the store did not give {key}: {error}") from None
+
+    def exists(self, key: str) -> bool:
+        """Whether there is such an object."""
+        try:
+            obstore.head(self._objects, key)
+        except (MissingObject, FileNotFoundError):
+            return False
+        except (BaseError, OSError) as error:
+            raise Unavailable(f"the store did not answer for {key}: {error}") from None
+        return True
+
+    def delete(self, key: str) -> None:
+        """Remove an object; nothing happens when there is none."""
+        try:
+            obstore.delete(self._objects, key)
+        except (MissingObject, FileNotFoundError):
+            return
+        except (BaseError, OSError) as error:
+            raise Unavailable(f"the store did not delete {key}: {error}") from None
+
+    def keys(self, folder: str) -> Iterator[str]:
+        """Keys below a folder, in no order that may be relied on."""
+        try:
+            for chunk in obstore.list(self._objects, folder.rstrip("/") + "/", chunk_size=1000):
+                yield from (entry["path"] for entry in chunk if not entry["path"].endswith(PARTIAL))
+        except (BaseError, OSError) as error:
+            raise Unavailable(f"the store did not list {folder}: {error}") from None
+
+    def folders(self) -> list[str]:
+        """Names of the folders at the top."""
+        try:
+            return sorted(obstore.list_with_delimiter(self._objects)["common_prefixes"])
+        except (BaseError, OSError) as error:
+            raise Unavailable(f"the store did not list its folders: {error}") from None
+
+    def check(self) -> None:
+        """Raises `Unavailable` unless the store takes and gives back an object."""
+        key = f"checks/{secrets.token_hex(8)}"
+        self.create(key, b"ok")
+        self.delete(key)
+
+
+PARTIAL = ".partial"
+
+
+def _link_new(path: Path, content: bytes) -> bool:
+    """A file that appears whole or not at all, and only where none is; on disk before this returns."""
+    partial = _written(path, content)
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        return False
+    finally:
+        partial.unlink()
+    _sync_folder(path.parent)
+    return True
+
+
+def _move_over(path: Path, content: bytes) -> None:
+    _written(path, content).replace(path)
+    _sync_folder(path.parent)
+
+
+def _written(path: Path, content: bytes) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}{PARTIAL}")
+    try:
+        with partial.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+    return partial
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
