@@ -1,0 +1,96 @@
+"""Request bodies in either of their forms, JSON or multipart, as the same value."""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import pydantic
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+
+from app.schemas import AdaptBody, ArrayInputs, PredictBody
+from meta_core.errors import InvalidRequest
+from meta_core.npy import read_npy
+
+Body = TypeVar("Body", bound=pydantic.BaseModel)
+
+
+def plain_inputs(inputs: list[Any] | ArrayInputs) -> Sequence[Any]:
+    """Inputs one by one, whether they came as a list or as an array."""
+    if isinstance(inputs, list):
+        return inputs
+    try:
+        content = base64.b64decode(inputs.npy, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidRequest("npy is not valid base64") from None
+    array: Sequence[Any] = read_npy(content)  # type: ignore[assignment]
+    return array
+
+
+async def adapt_body(request: Request) -> AdaptBody:
+    """The body of /adapt; in a form, each file is an example and its field's name the label."""
+    if not _is_form(request):
+        return await _json(request, AdaptBody)
+    fields, files = await _form(request)
+    for name in ("params", "metadata"):
+        if name in fields:
+            fields[name] = _parsed(name, fields[name])
+    support = {"inputs": [content for _, content in files], "labels": [label for label, _ in files]}
+    return _validated(AdaptBody, {**fields, "support": support})
+
+
+async def predict_body(request: Request) -> PredictBody:
+    """The body of /predict; in a form, each file is an input."""
+    if not _is_form(request):
+        return await _json(request, PredictBody)
+    fields, files = await _form(request)
+    return _validated(PredictBody, {**fields, "inputs": [content for _, content in files]})
+
+
+def _is_form(request: Request) -> bool:
+    kind = request.headers.get("content-type", "application/json").split(";")[0].strip().lower()
+    if kind not in ("application/json", "multipart/form-data"):
+        raise HTTPException(415, f"send application/json or multipart/form-data; found {kind[:80]}")
+    return kind == "multipart/form-data"
+
+
+async def _json(request: Request, model: type[Body]) -> Body:
+    try:
+        return model.model_validate_json(await request.body())
+    except pydantic.ValidationError as error:
+        raise _body_error(error) from None
+
+
+async def _form(request: Request) -> tuple[dict[str, Any], list[tuple[str, bytes]]]:
+    fields: dict[str, Any] = {}
+    files: list[tuple[str, bytes]] = []
+    async with request.form(max_files=20_000, max_fields=100) as form:
+        for name, value in form.multi_items():
+            if isinstance(value, UploadFile):
+                files.append((name, await value.read()))
+            else:
+                fields[name] = value
+    return fields, files
+
+
+def _parsed(name: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InvalidRequest(f"the form field {name} is not JSON: {error}") from None
+
+
+def _validated(model: type[Body], values: dict[str, Any]) -> Body:
+    try:
+        return model.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise _body_error(error) from None
+
+
+def _body_error(error: pydantic.ValidationError) -> RequestValidationError:
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in found])

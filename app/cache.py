@@ -1,0 +1,67 @@
+"""Adapted models kept in memory, the least recently used dropped first."""
+
+import threading
+from collections import OrderedDict
+
+from meta_core.adapted import AdaptedModel, unpack_adapted
+from meta_core.errors import NotFound
+from meta_core.ids import checked_id, result_key
+from meta_core.orders import load_order, require_ready
+from meta_core.store import Store
+
+OVERHEAD = 4096
+"""Bytes that a model takes beside its state, roughly."""
+
+
+class ModelCache:
+    """Adapted models by id, at most `capacity` bytes of them."""
+
+    def __init__(self, store: Store, capacity: int) -> None:
+        self._store = store
+        self._capacity = capacity
+        self._models: OrderedDict[tuple[str, str], AdaptedModel] = OrderedDict()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def get(self, tenant: str, id: str) -> AdaptedModel:
+        """A ready model. Raises `NotFound`, `NotReady`, `Unusable` or `Gone`."""
+        with self._lock:
+            if (tenant, id) in self._models:
+                self._models.move_to_end((tenant, id))
+                return self._models[tenant, id]
+        model = self._load(tenant, id)
+        with self._lock:
+            self._keep((tenant, id), model)
+        return model
+
+    def evict(self, id: str) -> None:
+        """Forget a model that was deleted."""
+        with self._lock:
+            for key in [key for key in self._models if key[1] == id]:
+                self._drop(key)
+
+    def clear(self) -> None:
+        """Forget all, for when news of deletions may have been missed."""
+        with self._lock:
+            self._models.clear()
+            self._bytes = 0
+
+    def _load(self, tenant: str, id: str) -> AdaptedModel:
+        if not checked_id(id).startswith("mdl_"):
+            raise NotFound(f"{id} is a job, not an adapted model")
+        try:
+            return unpack_adapted(self._store.get(result_key(tenant, id)), id)
+        except NotFound:
+            status = "queued" if load_order(self._store, tenant, id) else None
+            require_ready(status, {}, id)
+            raise
+
+    def _keep(self, key: tuple[str, str], model: AdaptedModel) -> None:
+        if key not in self._models:
+            self._models[key] = model
+            self._bytes += model.bytes + OVERHEAD
+        while self._bytes > self._capacity and len(self._models) > 1:
+            self._drop(next(iter(self._models)))
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        self._bytes -= self._models.pop(key).bytes + OVERHEAD

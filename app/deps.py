@@ -1,0 +1,35 @@
+"""What routes are given: the parts of the running application."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from app.batching import Batcher
+from app.cache import ModelCache
+from app.orders import Orders
+from meta_core.engine import Engine
+from meta_core.store import Store
+
+TENANT = "default"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All that the API is made of."""
+
+    store: Store
+    orders: Orders
+    engine: Engine
+    cache: ModelCache
+    batcher: Batcher
+    wait_seconds: float
+
+
+def parts(request: Request) -> Parts:
+    """The parts of the application that serves this request."""
+    found: Parts = request.app.state.parts
+    return found
+
+
+PartsDep = Annotated[Parts, Depends(parts)]

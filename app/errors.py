@@ -1,0 +1,125 @@
+"""Errors as RFC 9457 problems: what was found, what was needed, and where."""
+
+import logging
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from redis.exceptions import RedisError
+from starlette.exceptions import HTTPException
+
+from meta_core.errors import (
+    Cancelled,
+    CorruptArtifact,
+    Gone,
+    InvalidExample,
+    InvalidRequest,
+    LimitExceeded,
+    MetaError,
+    NotFound,
+    NotReady,
+    Unavailable,
+    Unusable,
+)
+
+STATUS: dict[type[MetaError], int] = {
+    InvalidRequest: 422,
+    NotFound: 404,
+    Gone: 410,
+    NotReady: 409,
+    Unusable: 409,
+    Cancelled: 409,
+    Unavailable: 503,
+    CorruptArtifact: 500,
+}
+RETRY_AFTER = {409: "1", 503: "5"}
+
+log = logging.getLogger("shotput.api")
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error of this application with a problem."""
+    app.add_exception_handler(MetaError, _meta_error)
+    app.add_exception_handler(RequestValidationError, _validation_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RedisError, _redis_error)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+def problem(
+    request: Request, status: int, code: str, detail: str, errors: Sequence[dict[str, str]] = (), **more: Any
+) -> JSONResponse:
+    """One problem; `errors` point at the parts of the body that are wrong."""
+    body = {
+        "type": f"urn:shotput:problem:{code}",
+        "title": code.replace("_", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "instance": request.url.path,
+        "request_id": uuid.uuid4().hex,
+        **({"errors": list(errors)} if errors else {}),
+    }
+    return JSONResponse(body, status, media_type="application/problem+json", **more)
+
+
+def status_of(error: MetaError) -> int:
+    """The HTTP status of an error of the core."""
+    return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+
+
+async def _meta_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, MetaError)
+    status = status_of(error)
+    if status >= 500:
+        log.error("%s %s: %s", request.method, request.url.path, error)
+    # only what passes by itself is worth another try
+    passing = isinstance(error, NotReady | Unavailable)
+    headers = {"Retry-After": RETRY_AFTER[status]} if passing else None
+    return problem(request, status, error.code, str(error), _pointers(request, error), headers=headers)
+
+
+def _pointers(request: Request, error: MetaError) -> list[dict[str, str]]:
+    if isinstance(error, LimitExceeded):
+        return [{"pointer": "", "detail": str(error), "setting": f"SHOTPUT_{error.limit.upper()}"}]
+    if not isinstance(error, InvalidExample):
+        return []
+    parent = "/support" if request.url.path.endswith("/adapt") else ""
+    return [{"pointer": f"{parent}/{error.field}/{error.index}", "detail": error.detail}]
+
+
+async def _validation_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    errors = [{"pointer": _pointer(found["loc"]), "detail": found["msg"]} for found in error.errors()[:20]]
+    detail = "; ".join(f"{found['pointer'] or 'the request'}: {found['detail']}" for found in errors[:3])
+    return problem(request, 422, "invalid_request", detail, errors)
+
+
+def _pointer(location: Sequence[str | int]) -> str:
+    parts = location[1:] if location and location[0] == "body" else location
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+
+
+async def _http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    codes = {404: "not_found", 405: "method_not_allowed", 413: "limit_exceeded", 415: "unsupported_media_type"}
+    detail = {
+        404: f"there is no {request.url.path}; see /docs",
+        405: f"{request.url.path} does not take {request.method}",
+        413: "the request body is larger than the setting SHOTPUT_MAX_BODY_BYTES allows",
+    }.get(error.status_code, str(error.detail))
+    code = codes.get(error.status_code, "invalid_request")
+    return problem(request, error.status_code, code, detail, headers=error.headers)
+
+
+async def _redis_error(request: Request, error: Exception) -> JSONResponse:
+    log.error("%s %s: Redis: %s", request.method, request.url.path, error)
+    return problem(request, 503, "unavailable", "the queue does not answer", headers={"Retry-After": "5"})
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem(request, 500, "internal", "an unexpected error; the log of the service has the details")

@@ -1,0 +1,76 @@
+"""The API: built from its collaborators, served by uvicorn."""
+
+import asyncio
+import contextlib
+import importlib.metadata
+from collections.abc import AsyncIterator
+
+import torch
+from fastapi import FastAPI
+
+from app import errors
+from app.batching import Batcher
+from app.cache import ModelCache
+from app.deps import Parts
+from app.orders import Orders
+from app.routes import adapt, bases, health, jobs, learners, meta_train, models, predict
+from app.settings import Settings
+from meta_core.catalogue import Catalogue
+from meta_core.engine import Engine
+from meta_core.limits import Limits
+from meta_core.process import choose_device, prepare_process
+from meta_core.store import Store
+
+DESCRIPTION = """
+Learn from a handful of examples: `POST /adapt` a support set, get the id of an adapted model, ask `POST /predict`
+with it.
+
+* `GET /bases` lists the base models and what each is for, `GET /learners` the algorithms and their parameters.
+* Errors are `application/problem+json` (RFC 9457) and name the example that is wrong.
+"""
+
+
+def create_app(store: Store, redis_url: str, limits: Limits, *, device: torch.device, wait_seconds: float) -> FastAPI:
+    """The API on a store and a Redis."""
+    engine = Engine(Catalogue(store), device, limits)
+    cache = ModelCache(store, 1 << 30)
+    parts = Parts(store, Orders(store, redis_url), engine, cache, Batcher(engine, cache), wait_seconds)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(engine.warm)
+        tasks = [
+            asyncio.create_task(parts.batcher.run()),
+            asyncio.create_task(parts.orders.listen(cache.evict, cache.clear)),
+        ]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    version = importlib.metadata.version("shotput")
+    app = FastAPI(
+        title="Shotput",
+        version=version,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        max_body_size=limits.max_body_bytes,
+    )
+    app.state.parts = parts
+    errors.install(app)
+    for module in (adapt, predict, models, jobs, bases, learners, meta_train, health):
+        app.include_router(module.router)
+    return app
+
+
+def build() -> FastAPI:
+    """The API as the environment says: `uvicorn app.main:build --factory`."""
+    settings = Settings()
+    prepare_process(1)
+    return create_app(
+        Store(settings.store),
+        settings.redis_url or "redis://127.0.0.1:6379/0",
+        settings.limits(),
+        device=choose_device(settings.device),
+        wait_seconds=settings.wait,
+    )

@@ -1,0 +1,144 @@
+"""Orders from the side of the API: submitted, waited for, looked at, cancelled."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.exceptions import RedisError
+from rq import Queue
+from rq.exceptions import DuplicateJobError
+from rq.serializers import JSONSerializer
+
+from meta_core.errors import NotFound
+from meta_core.ids import checked_id
+from meta_core.orders import (
+    DONE_CHANNEL,
+    PROGRESS_KEY,
+    QUEUES,
+    WORKER_KEY,
+    Order,
+    Result,
+    accept,
+    finish,
+    load_order,
+    load_outcome,
+    now,
+    public_record,
+)
+from meta_core.store import Store
+
+RECHECK = 1.0
+"""Seconds after which a waiting request looks by itself, should an announcement have been lost."""
+
+log = logging.getLogger("shotput.api")
+Record = dict[str, Any]
+
+
+class Orders:
+    """The orders of all requests of one API process."""
+
+    def __init__(self, store: Store, redis_url: str) -> None:
+        self.store = store
+        self._redis_url = redis_url
+        self.redis = redis.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2)
+        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+
+    def submit(self, order: Order, support: bytes | None = None) -> None:
+        """Make an order durable, then queue it. If the queue is away the worker's reconciler queues it later."""
+        accept(self.store, order, support)
+        try:
+            queue = Queue(QUEUES[order.kind], connection=self.redis, serializer=JSONSerializer)
+            queue.enqueue_call(**order.queue_call())
+        except DuplicateJobError:
+            return  # a reply was lost and the call repeated: it is in the queue
+        except RedisError as error:
+            log.warning("order %s is kept but not queued yet: %s", order.id, error)
+
+    async def wait(self, tenant: str, id: str, seconds: float) -> Record:
+        """The record of an order, finished if that happens within `seconds`."""
+        event = asyncio.Event()
+        self._waiting[id].add(event)
+        deadline = asyncio.get_running_loop().time() + seconds
+        try:
+            while True:
+                record = await asyncio.to_thread(self.record, tenant, id)
+                remaining = deadline - asyncio.get_running_loop().time()
+                if record["status"] not in ("queued", "running") or remaining <= 0:
+                    return record
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(event.wait(), min(remaining, RECHECK))
+                event.clear()
+        finally:
+            self._waiting[id].discard(event)
+            if not self._waiting[id]:
+                del self._waiting[id]
+
+    def record(self, tenant: str, id: str) -> Record:
+        """What is known of an order, finished or not. Raises `NotFound`."""
+        if (outcome := load_outcome(self.store, tenant, checked_id(id))) is not None:
+            return {**outcome[1], "status": outcome[0]}
+        order = load_order(self.store, tenant, id)
+        if order is None:
+            # it may have been finished between the two looks
+            if (outcome := load_outcome(self.store, tenant, id)) is not None:
+                return {**outcome[1], "status": outcome[0]}
+            raise NotFound(f"there is no {id}")
+        progress = self._progress(id)
+        return {**public_record(order), "status": "running" if progress else "queued", "progress": progress}
+
+    def _progress(self, id: str) -> Record | None:
+        try:
+            fields: dict[bytes, bytes] = self.redis.hgetall(PROGRESS_KEY + id)  # type: ignore[assignment]
+        except RedisError as error:
+            log.warning("no progress of %s: %s", id, error)
+            return None
+        return {key.decode(): json.loads(value) for key, value in fields.items()} or None
+
+    def cancel(self, tenant: str, id: str) -> None:
+        """Give an unfinished order the outcome `cancelled`; a running worker sees it and stops."""
+        order = load_order(self.store, tenant, checked_id(id))
+        if order is not None:
+            error = {"code": "cancelled", "detail": "cancelled by DELETE"}
+            finish(self.store, order, Result(status="cancelled", record={"finished_at": now(), "error": error}))
+            self.announce(id)
+
+    def announce(self, id: str) -> None:
+        """Tell all processes that something about this id has changed."""
+        try:
+            self.redis.publish(DONE_CHANNEL, id)
+        except RedisError as error:
+            log.warning("change of %s not announced: %s", id, error)
+
+    def live_workers(self) -> list[Record]:
+        """What the workers that are alive say of themselves. Raises `RedisError`."""
+        keys = list(self.redis.scan_iter(f"{WORKER_KEY}*", count=1000))
+        values: list[bytes | None] = self.redis.mget(keys) if keys else []  # type: ignore[assignment]
+        return [json.loads(value) for value in values if value]
+
+    async def listen(self, changed: Callable[[str], None], missed: Callable[[], None]) -> None:
+        """Wake waiting requests as orders finish, until cancelled.
+
+        `changed` is told every id; `missed` is called when news may have been lost.
+        """
+        while True:
+            try:
+                async with redis.asyncio.Redis.from_url(self._redis_url) as client, client.pubsub() as channel:
+                    await channel.subscribe(DONE_CHANNEL)
+                    missed()
+                    async for message in channel.listen():
+                        if message["type"] == "message":
+                            self._wake(message["data"].decode(), changed)
+            except (RedisError, OSError) as error:
+                log.warning("the queue does not answer (%s); trying again", error)
+                await asyncio.sleep(0.5)
+
+    def _wake(self, id: str, changed: Callable[[str], None]) -> None:
+        changed(id)
+        for event in self._waiting.get(id, ()):
+            event.set()

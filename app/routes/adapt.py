@@ -1,0 +1,86 @@
+"""POST /adapt: a support set becomes an adapted model."""
+
+import asyncio
+import re
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Response
+
+from app.bodies import adapt_body, plain_inputs
+from app.deps import TENANT, Parts, PartsDep
+from app.openapi import PROBLEMS, body_of
+from app.schemas import AdaptBody, ModelView
+from app.views import model_view
+from meta_core.engine import TaskRequest
+from meta_core.ids import new_id
+from meta_core.orders import Order, now
+
+router = APIRouter(tags=["adapt and predict"])
+
+FORM = {
+    "type": "object",
+    "required": ["base"],
+    "properties": {
+        "base": {"type": "string"},
+        "learner": {"type": "string"},
+        "params": {"type": "string", "description": "JSON"},
+        "name": {"type": "string"},
+        "metadata": {"type": "string", "description": "JSON"},
+    },
+    "additionalProperties": {
+        "type": "array",
+        "items": {"type": "string", "format": "binary"},
+        "description": "files; the field's name is their label",
+    },
+}
+
+
+@router.post(
+    "/adapt",
+    status_code=201,
+    response_model=ModelView,
+    responses={202: {"model": ModelView, "description": "Accepted; not finished within the wait"}, **PROBLEMS},
+    openapi_extra=body_of(AdaptBody, FORM),
+)
+async def adapt(
+    body: Annotated[AdaptBody, Depends(adapt_body)],
+    parts: PartsDep,
+    response: Response,
+    prefer: Annotated[str | None, Header(description="`wait=SECONDS`: how long to wait for the model")] = None,
+) -> dict[str, Any]:
+    """Learn from labelled examples: 201 with the adapted model, or 202 if it takes longer than the wait.
+
+    Everything is checked before anything is accepted; once it is, it is not lost.
+    """
+    order = await asyncio.to_thread(_accept, parts, body)
+    seconds = preferred_wait(prefer, parts.wait_seconds)
+    record = await parts.orders.wait(TENANT, order.id, seconds)
+    if record["status"] in ("queued", "running"):
+        response.status_code = 202
+        response.headers["Location"] = f"/jobs/{order.id}"
+        response.headers["Retry-After"] = "1"
+    if prefer:
+        response.headers["Preference-Applied"] = f"wait={seconds:g}"
+    return model_view(record)
+
+
+def _accept(parts: Parts, body: AdaptBody) -> Order:
+    request = TaskRequest(
+        base=body.base,
+        inputs=plain_inputs(body.support.inputs),
+        labels=body.support.labels,
+        learner=body.learner,
+        params=body.params,
+        task=body.task,
+    )
+    record, support = parts.engine.accept(request)
+    record |= {"name": body.name, "metadata": body.metadata}
+    order = Order(id=new_id("mdl"), tenant=TENANT, kind="adapt", spec={"record": record}, created_at=now())
+    parts.orders.submit(order, support)
+    return order
+
+
+def preferred_wait(prefer: str | None, default: float) -> float:
+    """Seconds of a `Prefer: wait=…` header (RFC 7240), at most a minute."""
+    found = re.search(r"\bwait\s*=\s*\"?(\d{1,4}(?:\.\d{1,3})?)", prefer or "")
+    return min(float(found[1]), 60.0) if found else default

@@ -1,0 +1,69 @@
+"""/models: what has been adapted."""
+
+import asyncio
+import itertools
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+
+from app.deps import TENANT, Parts, PartsDep
+from app.openapi import only
+from app.schemas import ModelList, ModelView
+from app.views import model_view
+from meta_core.errors import Gone, NotFound
+from meta_core.ids import checked_id
+from meta_core.orders import delete_result, now, open_orders_of, results_of
+
+router = APIRouter(prefix="/models", tags=["adapted models"])
+
+
+@router.get("", response_model=ModelList, responses=only(422, 503))
+def list_models(
+    parts: PartsDep,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 50,
+    cursor: Annotated[str | None, Query(pattern="^mdl_[0-9a-f]{32}$", description="`next_cursor` of a page")] = None,
+) -> dict[str, Any]:
+    """Adapted models and those being made, newest first."""
+    page = list(itertools.islice(_newest_first(parts, cursor), limit + 1))
+    more = len(page) > limit
+    data = [model_view(record) for record in page[:limit]]
+    return {"data": data, "has_more": more, "next_cursor": data[-1]["id"] if more else None}
+
+
+@router.get("/{id}", response_model=ModelView, responses=only(404, 410, 503))
+def get_model(id: str, parts: PartsDep) -> dict[str, Any]:
+    """One adapted model, with its status while it is queued and the error when it failed."""
+    return model_view(_existing(parts, id))
+
+
+@router.delete("/{id}", status_code=204, responses=only(404, 410, 503))
+async def delete_model(id: str, parts: PartsDep) -> Response:
+    """Delete an adapted model, its support set, and its order if it is still queued."""
+    await asyncio.to_thread(_delete, parts, id)
+    return Response(status_code=204)
+
+
+def _existing(parts: Parts, id: str) -> dict[str, Any]:
+    if not checked_id(id).startswith("mdl_"):
+        raise NotFound(f"there is no model {id}")
+    record = parts.orders.record(TENANT, id)
+    if record["status"] == "deleted":
+        raise Gone(f"{id} was deleted at {record['deleted_at']}")
+    return record
+
+
+def _delete(parts: Parts, id: str) -> None:
+    _existing(parts, id)
+    delete_result(parts.store, TENANT, id, now())
+    parts.cache.evict(id)
+    parts.orders.announce(id)
+
+
+def _newest_first(parts: Parts, cursor: str | None) -> Iterator[dict[str, Any]]:
+    ids = {*results_of(parts.store, TENANT, "mdl"), *open_orders_of(parts.store, TENANT, "mdl")}
+    for id in sorted(ids, reverse=True):
+        if cursor is None or id < cursor:
+            record = parts.orders.record(TENANT, id)
+            if record["status"] != "deleted":
+                yield record

@@ -1,0 +1,235 @@
+"""What the API takes and gives, as JSON."""
+
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import BaseModel, ConfigDict, Field
+
+PIXEL_PNG = "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAANUlEQVR4nGNgGAWDCvxHAYwIGSYGBgZGBgZGRkaYJCMDAwMjI8MoGDbg////DCiAaXAxAABYqQ4L7XgQ1wAAAABJRU5ErkJggg=="
+
+
+class Strict(BaseModel):
+    """A body in which an unknown field is an error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ArrayInputs(Strict):
+    """All inputs as one dense array."""
+
+    npy: str = Field(
+        description="base64 of a .npy file; its first axis counts the examples", examples=["k05VTVBZAQB2..."]
+    )
+
+
+Inputs = Annotated[
+    list[Any] | ArrayInputs,
+    Field(
+        description="One entry an example, as the base model's modality wants them: `image` a base64 string, data URL "
+        "or nested list; `table` an object column → value; `vector` a list of numbers. Or all as one array: "
+        '`{"npy": "<base64>"}`.'
+    ),
+]
+
+
+class SupportBody(Strict):
+    """Labelled examples to learn from."""
+
+    inputs: Inputs
+    labels: list[Any] = Field(
+        description="Strings, integers or booleans are classes; floats are regression targets, a list of them several."
+    )
+
+
+class AdaptBody(Strict):
+    """A support set, and what to adapt to it."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "base": "table",
+                    "support": {
+                        "inputs": [
+                            {"length": 1.4, "colour": "white"},
+                            {"length": 1.3, "colour": "white"},
+                            {"length": 4.7, "colour": "blue"},
+                            {"length": 4.5, "colour": "white"},
+                        ],
+                        "labels": ["small", "small", "large", "large"],
+                    },
+                    "name": "flowers",
+                }
+            ]
+        },
+    )
+
+    base: str = Field(description="base model, `name` or `name@version`; see GET /bases", examples=["omniglot"])
+    support: SupportBody
+    learner: str | None = Field(None, description="a learner of GET /learners; the base model's own if not given")
+    params: dict[str, Any] = Field(default_factory=dict, description="parameters of the learner")
+    task: Literal["classification", "regression"] | None = Field(
+        None, description="what integer labels mean; decided by the labels if not given"
+    )
+    name: str | None = Field(None, max_length=200, description="your own name for the adapted model")
+    metadata: dict[str, Any] = Field(default_factory=dict, description="anything you want kept with it")
+
+    @pydantic.field_validator("metadata")
+    @classmethod
+    def _small(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if len(str(value)) > 16_000:
+            raise ValueError("metadata is at most 16,000 characters")
+        return value
+
+
+class PredictBody(Strict):
+    """Inputs for an adapted model."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": "mdl_0193a5b0c7d27a4e8f00112233445566",
+                    "inputs": [{"length": 1.5, "colour": "white"}, {"length": 4.9, "colour": "blue"}],
+                }
+            ]
+        },
+    )
+
+    model: str = Field(description="id of an adapted model")
+    inputs: Inputs
+
+
+class ClassAnswer(BaseModel):
+    """The most probable class, and the probability of every class."""
+
+    label: str | int | bool = Field(examples=["small"])
+    probability: float = Field(examples=[0.98])
+    probabilities: dict[str, float] = Field(examples=[{"small": 0.98, "large": 0.02}])
+
+
+class TargetAnswer(BaseModel):
+    """Mean and standard deviation of a regression target, and the interval that holds it nine times in ten.
+
+    With several targets each is a list.
+    """
+
+    mean: float | list[float] = Field(examples=[1.2])
+    std: float | list[float] = Field(examples=[0.1])
+    interval: list[float] | list[list[float]] = Field(examples=[[1.04, 1.36]])
+
+
+class Predictions(BaseModel):
+    """One answer for each input, in order."""
+
+    model: str = Field(examples=["mdl_0193a5b0c7d27a4e8f00112233445566"])
+    predictions: list[ClassAnswer] | list[TargetAnswer]
+
+
+class Failure(BaseModel):
+    """Why an order has no result."""
+
+    code: str = Field(examples=["internal"])
+    detail: str = Field(examples=["killed its worker 3 times"])
+
+
+class ModelView(BaseModel):
+    """An adapted model, or the order for one."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str = Field(examples=["mdl_0193a5b0c7d27a4e8f00112233445566"])
+    status: Literal["queued", "running", "ready", "failed", "cancelled"] = Field(examples=["ready"])
+    base: str = Field(examples=["omniglot@1"])
+    learner: str = Field(examples=["protonet"])
+    params: dict[str, Any] = Field(examples=[{"scale": 1.0}])
+    task: Literal["classification", "regression"] = Field(examples=["classification"])
+    modality: str = Field(examples=["image"])
+    classes: list[str | int | bool] | None = Field(examples=[["a", "b"]])
+    shots: dict[str, int] = Field(examples=[{"a": 5, "b": 5}])
+    scores: dict[str, Any] | None = Field(None, examples=[{"loo_accuracy": 0.97, "loo_nll": 0.11, "loo_examples": 10}])
+    name: str | None = Field(None, examples=["signatures of branch 7"])
+    metadata: dict[str, Any] = Field(default_factory=dict, examples=[{"customer": 7}])
+    created_at: str = Field(examples=["2026-11-21T09:30:00.123Z"])
+    seconds: float | None = Field(None, examples=[0.004])
+    error: Failure | None = None
+    links: dict[str, str] = Field(examples=[{"self": "/models/mdl_…", "predict": "/predict", "job": "/jobs/mdl_…"}])
+
+
+class ModelList(BaseModel):
+    """Adapted models, newest first."""
+
+    data: list[ModelView]
+    has_more: bool = Field(examples=[False])
+    next_cursor: str | None = Field(examples=[None], description="send as `cursor` to get the next page")
+
+
+class JobView(BaseModel):
+    """An order and how far it is."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str = Field(examples=["job_0193a5b0c7d27a4e8f00112233445566"])
+    kind: Literal["adapt", "meta-train"] = Field(examples=["meta-train"])
+    status: Literal["queued", "running", "ready", "failed", "cancelled", "deleted"] = Field(examples=["running"])
+    progress: dict[str, Any] | None = Field(
+        None, examples=[{"fraction": 0.25, "step": 500, "total_steps": 2000, "loss": 0.71}]
+    )
+    created_at: str | None = Field(None, examples=["2026-11-21T09:30:00.123Z"])
+    error: Failure | None = None
+    links: dict[str, str] = Field(examples=[{"self": "/jobs/job_…"}])
+
+
+class BaseView(BaseModel):
+    """A version of a base model."""
+
+    reference: str = Field(examples=["omniglot@1"])
+    name: str = Field(examples=["omniglot"])
+    version: int = Field(examples=[1])
+    versions: list[int] = Field(examples=[[1]])
+    summary: str = Field(examples=["Handwritten characters and other line drawings."])
+    modality: str = Field(examples=["image"])
+    preprocessing: dict[str, Any] = Field(examples=[{"size": 28, "channels": 1, "framing": "drawing"}])
+    input_example: Any = Field(examples=["data:image/png;base64,…"])
+    backbone: str = Field(examples=["conv4"])
+    learners: dict[str, str] = Field(examples=[{"classification": "protonet"}], description="its own, by kind of task")
+    scores: dict[str, Any]
+    provenance: dict[str, Any]
+    links: dict[str, str] = Field(examples=[{"self": "/bases/omniglot"}])
+
+
+class LearnerView(BaseModel):
+    """A learner and its parameters."""
+
+    name: str = Field(examples=["ridge"])
+    summary: str = Field(examples=["Ridge regression on embeddings."])
+    tasks: list[str] = Field(examples=[["classification", "regression"]])
+    needs_meta_training: bool = Field(
+        examples=[False],
+        description="true: only with a base model trained with it; false: with any that has embeddings",
+    )
+    parameters: dict[str, Any] = Field(description="JSON Schema; `x-when: meta-train` marks those fixed by training")
+
+
+class Health(BaseModel):
+    """Whether the parts that are needed answer."""
+
+    status: Literal["ok", "unavailable"] = Field(examples=["ok"])
+    checks: dict[str, str] = Field(examples=[{"redis": "ok", "store": "ok", "worker": "ok: 1 alive"}])
+
+
+class Problem(BaseModel):
+    """An error (RFC 9457): what was found, what was needed, and where."""
+
+    type: str = Field(examples=["urn:shotput:problem:invalid_example"])
+    title: str = Field(examples=["Invalid example"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["example 3: the string is not valid base64"])
+    code: str = Field(examples=["invalid_example"])
+    instance: str = Field(examples=["/adapt"])
+    request_id: str = Field(examples=["5f2b9d6a0c4e4f7e9d1b2a3c4d5e6f70"])
+    errors: list[dict[str, str]] = Field(
+        default_factory=list, examples=[[{"pointer": "/support/inputs/3", "detail": "the string is not valid base64"}]]
+    )

@@ -1,0 +1,56 @@
+"""Records of the core as the API shows them."""
+
+from typing import Any
+
+from meta_core.base import Base
+from meta_core.learner import Learner
+from meta_core.modality import modalities
+
+
+def model_view(record: dict[str, Any]) -> dict[str, Any]:
+    """An adapted model, or the order for one."""
+    id = record["id"]
+    links = {"self": f"/models/{id}", "predict": "/predict", "job": f"/jobs/{id}", "base": f"/bases/{record['base']}"}
+    return {**{key: value for key, value in record.items() if key != "kind"}, "links": links}
+
+
+def job_view(record: dict[str, Any]) -> dict[str, Any]:
+    """An order and what came of it."""
+    id = record["id"]
+    links = {"self": f"/jobs/{id}"}
+    if id.startswith("mdl_"):
+        links["model"] = f"/models/{id}"
+    if "base" in record:
+        links["base"] = f"/bases/{record['base']}"
+    return {"kind": "adapt" if id.startswith("mdl_") else "meta-train", **record, "links": links}
+
+
+def base_view(base: Base, versions: list[int]) -> dict[str, Any]:
+    """A version of a base model."""
+    spec = base.spec
+    return {
+        "reference": base.reference,
+        "name": base.name,
+        "version": base.version,
+        "versions": versions,
+        "summary": base.summary,
+        "modality": spec.modality,
+        "preprocessing": spec.modality_config,
+        "input_example": modalities[spec.modality].example,
+        "backbone": spec.backbone,
+        "learners": {task: name for task, (name, _) in spec.learners.items()},
+        "scores": base.scores,
+        "provenance": base.provenance,
+        "links": {"self": f"/bases/{base.reference}"},
+    }
+
+
+def learner_view(cls: type[Learner]) -> dict[str, Any]:
+    """A learner with the JSON Schema of its parameters."""
+    return {
+        "name": cls.name,
+        "summary": (cls.__doc__ or "").strip().splitlines()[0],
+        "tasks": sorted(cls.tasks),
+        "needs_meta_training": cls.needs_meta_training,
+        "parameters": cls.Config.model_json_schema(),
+    }
