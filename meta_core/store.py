@@ -37,7 +37,7 @@ class Store:
             if self._folder is not None:
                 return _link_new(self._folder / key, content)
             obstore.put(self._objects, key, content, mode="create")
-        except (AlreadyExistsError, FileExistsError):
+        except AlreadyExistsError:
             return False
         except (BaseError, OSError) as error:
             raise Unavailable(f"the store did not take {key}: {error}") from None

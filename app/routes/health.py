@@ -8,7 +8,6 @@ from redis.exceptions import RedisError
 from app.deps import Parts, PartsDep
 from app.schemas import Health
 from meta_core.errors import Unavailable
-from meta_core.orders import QUEUES
 
 router = APIRouter(tags=["operations"])
 
@@ -48,7 +47,7 @@ def _store(parts: Parts) -> str:
 
 def _worker(parts: Parts) -> str:
     try:
-        alive = [worker for worker in parts.orders.live_workers() if worker.get("queue") == QUEUES["adapt"]]
+        alive = [worker for worker in parts.orders.live_workers() if worker["queue"] == "adapt"]
     except RedisError:
         return "unknown: Redis does not answer"
     return f"ok: {len(alive)} alive" if alive else "none is alive; start one with `shotput worker`"

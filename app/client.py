@@ -1,0 +1,77 @@
+"""The command line's side of HTTP: requests to a running service, and its errors in one sentence."""
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+UNFINISHED = ("queued", "running")
+
+
+class Refused(Exception):
+    """The service did not do it; says why."""
+
+    def __init__(self, detail: str, example: int | None = None) -> None:
+        super().__init__(detail)
+        self.example = example
+        """Index of the input that is at fault, if one is."""
+
+
+class Client:
+    """A running service. Every method raises `Refused`."""
+
+    def __init__(self, url: str) -> None:
+        local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")  # never to be asked of a proxy
+        timeout = httpx.Timeout(90, connect=5)
+        self.url = url
+        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=not local)
+
+    def get(self, path: str, **parameters: Any) -> Any:
+        """The JSON under a path."""
+        return self._request("GET", path, params=parameters)
+
+    def delete(self, path: str) -> None:
+        """Remove what is under a path."""
+        self._request("DELETE", path)
+
+    def adapt(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The adapted model that a request makes, however long it takes."""
+        model: dict[str, Any] = self._request("POST", "/adapt", json=body)
+        if model["status"] in UNFINISHED:
+            while self.get(f"/jobs/{model['id']}", wait=20)["status"] in UNFINISHED:
+                pass
+            model = self.get(f"/models/{model['id']}")
+        if model["status"] != "ready":
+            error = model.get("error") or {}
+            raise Refused(f"{model['id']} {model['status']}: {error.get('detail', 'no reason was kept')}")
+        return model
+
+    def predict(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Answers to the inputs of a request."""
+        answers: dict[str, Any] = self._request("POST", "/predict", json=body)
+        return answers
+
+    def _request(self, method: str, path: str, **content: Any) -> Any:
+        try:
+            answer = self._http.request(method, path, **content)
+        except httpx.ConnectError as error:
+            raise Refused(
+                f"nothing answers at {self.url} ({error}); start the service with `script/up` or `shotput up`, "
+                "or say where it is with --url or SHOTPUT_URL"
+            ) from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise Refused(f"{method} {self.url}{path}: {error or type(error).__name__}") from None
+        if not answer.is_success:
+            raise refusal(answer)
+        return answer.json() if answer.content else None
+
+
+def refusal(answer: httpx.Response) -> Refused:
+    """The error in an answer: that of its problem document, else its status line."""
+    if answer.headers.get("content-type", "").partition(";")[0] != "application/problem+json":
+        return Refused(f"{answer.url} answered {answer.status_code} {answer.reason_phrase}: {answer.text[:200]}")
+    problem = answer.json()
+    pointers = [re.search(r"/inputs/(\d+)$", error.get("pointer", "")) for error in problem.get("errors", [])]
+    examples = [int(found[1]) for found in pointers if found]
+    return Refused(f"{problem['title']}: {problem['detail']}", examples[0] if examples else None)

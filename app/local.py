@@ -1,0 +1,146 @@
+"""Meta-training and evaluation in this process, on the store itself: no service has to run."""
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from app.settings import Settings
+from meta_core.artifact import pack, unpack
+from meta_core.base import Base, unpack_base
+from meta_core.catalogue import Catalogue
+from meta_core.dataset import Split, build_dataset
+from meta_core.episodes import Size, TaskSource
+from meta_core.errors import InvalidParameter, InvalidTask
+from meta_core.evaluation import evaluate
+from meta_core.ids import new_id
+from meta_core.learner import Learner
+from meta_core.process import choose_device, prepare_process
+from meta_core.recipe import Recipe, meta_train
+from meta_core.store import Store
+from meta_core.training import Progress as Step
+from meta_core.training import Tensors
+
+
+class FileCheckpoints:
+    """The last checkpoint of one recipe, in the home; a changed recipe is another training."""
+
+    def __init__(self, folder: Path, recipe: Recipe) -> None:
+        recipe_hash = hashlib.sha256(recipe.model_dump_json().encode()).hexdigest()[:16]
+        self.path = folder / f"{recipe.name}-{recipe_hash}.safetensors"
+
+    def load(self) -> Tensors | None:
+        """The last one, if there is any. Raises `CorruptArtifact`."""
+        return unpack(self.path.read_bytes())[0] if self.path.exists() else None
+
+    def save(self, tensors: Tensors) -> None:
+        """Replace the last one, in one move."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_suffix(".partial")
+        partial.write_bytes(pack(tensors, {"kind": "checkpoint"}))
+        partial.replace(self.path)
+
+
+def make_base(recipe: Recipe, settings: Settings, output: Path | None) -> Base:
+    """Meta-train a base model, continuing from its last checkpoint, and publish it or write it to `output`."""
+    recipe.check()
+    prepare_process(torch.get_num_threads())
+    checkpoints = FileCheckpoints(settings.home / "checkpoints", recipe)
+    catalogue = Catalogue(Store(settings.store))
+    with _progress("loss {task.fields[loss]:.4f}", "validation {task.fields[validation]}") as progress:
+        bar = progress.add_task(recipe.name, total=recipe.training.steps, loss=float("nan"), validation="–")
+
+        def report(step: Step) -> None:
+            validation = "–" if step.validation is None else f"{step.validation:.4f}"
+            progress.update(bar, completed=step.step, loss=step.loss, validation=validation)
+
+        base = meta_train(
+            recipe,
+            version=1,
+            datasets_folder=settings.datasets,
+            device=choose_device(settings.device),
+            report=report,
+            checkpoints=checkpoints,
+        )
+    if output is None:
+        base = catalogue.publish(base, job=new_id("job"))
+    else:
+        output.write_bytes(base.pack())
+    checkpoints.path.unlink(missing_ok=True)
+    return base
+
+
+def evaluate_base(
+    reference: str,
+    settings: Settings,
+    *,
+    dataset: str | None,
+    dataset_params: dict[str, Any],
+    split: str,
+    size: Size,
+    tasks: int,
+    seed: int,
+    learner: str | None,
+    params: dict[str, Any],
+) -> dict[str, Any]:
+    """Scores of a base model (a name, or a file) on tasks of a dataset; `learner` is one to put on its embeddings."""
+    base = _load_base(reference, settings)
+    name, values = _dataset_of(base, dataset, dataset_params)
+    tasks_of = build_dataset(name, settings.datasets / name, values)
+    if tasks_of.modality != base.spec.modality:
+        raise InvalidTask(f"{base.reference} reads {base.spec.modality}; dataset {name} holds {tasks_of.modality}")
+    source = tasks_of.source(_checked_split(split))
+    chosen = _chosen_learner(base, learner, params, source)
+    prepare_process(torch.get_num_threads())
+    rng = torch.Generator().manual_seed(seed)
+    with _progress() as progress:
+        bar = progress.add_task(base.reference, total=tasks)
+        chosen = chosen.to(choose_device(settings.device))
+        result = evaluate(chosen, source, size, tasks, rng, report=lambda done: progress.update(bar, completed=done))
+    asked = {"base": base.reference, "learner": chosen.name, "dataset": name, "split": split, **asdict(size)}
+    return {**asked, "seed": seed, **asdict(result)}
+
+
+def _load_base(reference: str, settings: Settings) -> Base:
+    if reference.endswith(".safetensors"):
+        try:
+            return unpack_base(Path(reference).read_bytes())
+        except OSError as error:
+            raise InvalidParameter(f"{reference} cannot be read: {error.strerror}") from None
+    return Catalogue(Store(settings.store)).get(reference)
+
+
+def _chosen_learner(base: Base, name: str | None, params: dict[str, Any], source: TaskSource) -> Learner:
+    """Its own learner, or another on its embeddings."""
+    if name is None and source.task not in base.spec.learners:
+        raise InvalidTask(f"{base.reference} does {' and '.join(base.spec.learners)}; this dataset is {source.task}")
+    own, config = base.spec.learners.get(source.task, ("", {}))
+    name = name or own
+    values = {**config, **params} if name == own else params
+    return base.learner_for(name, values, source.shape, source.task)
+
+
+def _dataset_of(base: Base, name: str | None, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The dataset asked for; the one of its meta-training comes with the parameters it had there."""
+    recipe = base.provenance.get("recipe", {})
+    name = name or recipe.get("dataset")
+    if name is None:
+        raise InvalidParameter(f"{base.reference} does not say what it was trained on; name a dataset with --dataset")
+    before = recipe.get("dataset_params", {}) if name == recipe.get("dataset") else {}
+    return name, {**before, **values}
+
+
+def _checked_split(split: str) -> Split:
+    if split in get_args(Split):
+        return cast(Split, split)
+    raise InvalidParameter(f"there is no split {split!r}; there are: {', '.join(get_args(Split))}")
+
+
+def _progress(*texts: str) -> Progress:
+    """A bar on stderr, so that stdout holds the result alone."""
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *map(TextColumn, texts)]
+    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True))

@@ -1,0 +1,44 @@
+"""Drawings are made alike however people make them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from meta_core.drawing import frame_drawing
+from tests.drawings import draw
+
+
+def framed(image: Image.Image) -> np.ndarray:
+    result = frame_drawing(np.asarray(image.convert("L"), np.float32), 28)
+    assert result is not None
+    return result
+
+
+def test_ink_is_light_on_black_and_centred() -> None:
+    pixels = framed(draw("cross", 0))
+    assert pixels.max() == pytest.approx(1)
+    assert np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]]).max() == 0
+    rows, columns = (np.nonzero(pixels.max(axis) > 0.25)[0] for axis in (1, 0))
+    for found in (rows, columns):
+        assert abs((found[0] + found[-1]) / 2 - 13.5) <= 1
+
+
+@pytest.mark.parametrize("other", [{"ink": "white", "paper": "black"}, {"ink": "navy", "paper": "beige"}])
+def test_light_on_dark_is_the_same_drawing_as_dark_on_light(other: dict[str, str]) -> None:
+    np.testing.assert_allclose(framed(draw("stairs", 1)), framed(draw("stairs", 1, **other)), atol=0.02)
+
+
+def test_margins_change_nothing() -> None:
+    drawing = draw("circle", 2)
+    wide = Image.new("RGB", (300, 200), "white")
+    wide.paste(drawing, (150, 70))
+    np.testing.assert_allclose(framed(drawing), framed(wide), atol=1e-6)
+
+
+def test_a_larger_drawing_is_nearly_the_same() -> None:
+    small, large = framed(draw("circle", 3)), framed(draw("circle", 3, size=384))
+    assert np.abs(small - large).mean() < 0.05
+
+
+def test_a_blank_sheet_is_no_drawing() -> None:
+    assert frame_drawing(np.full((20, 20), 0.5, np.float32), 28) is None

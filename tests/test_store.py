@@ -1,0 +1,71 @@
+"""The store: whole objects, of which the first wins."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from meta_core.errors import NotFound, Unavailable
+from meta_core.store import PARTIAL, Store
+
+
+@pytest.fixture(params=["folder", "memory"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    return Store(str(tmp_path / "objects") if request.param == "folder" else "memory:///")
+
+
+def test_what_was_created_can_be_read(any_store: Store) -> None:
+    assert any_store.create("a/b.json", b"content")
+    assert any_store.get("a/b.json") == b"content"
+    assert any_store.head("a/b.json", 4) == b"cont"
+    assert any_store.head("a/b.json", 400) == b"content"
+    assert any_store.exists("a/b.json")
+
+
+def test_the_second_create_changes_nothing(any_store: Store) -> None:
+    any_store.create("a", b"first")
+    assert not any_store.create("a", b"second")
+    assert any_store.get("a") == b"first"
+
+
+def test_of_many_creates_at_once_one_wins(any_store: Store) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda i: any_store.create("a", str(i).encode()), range(64)))
+    assert sum(won) == 1
+    assert any_store.get("a") == str(won.index(True)).encode()
+
+
+def test_replace_takes_the_place_of_what_was_there(any_store: Store) -> None:
+    any_store.create("a", b"first")
+    any_store.replace("a", b"second")
+    assert any_store.get("a") == b"second"
+
+
+def test_a_missing_object_is_not_found_and_deleting_it_is_no_error(any_store: Store) -> None:
+    with pytest.raises(NotFound, match="x/y"):
+        any_store.get("x/y")
+    with pytest.raises(NotFound, match="x/y"):
+        any_store.head("x/y", 10)
+    assert not any_store.exists("x/y")
+    any_store.delete("x/y")
+
+
+def test_keys_are_those_below_the_folder(any_store: Store) -> None:
+    for key in ("a/1", "a/2", "ab/3", "b/a/4"):
+        any_store.create(key, b"")
+    assert sorted(any_store.keys("a")) == ["a/1", "a/2"]
+    assert any_store.folders() == ["a", "ab", "b"]
+
+
+def test_an_interrupted_write_is_no_object(tmp_path: Path) -> None:
+    store = Store(str(tmp_path))
+    store.create("a/1", b"")
+    (tmp_path / "a" / f"2.0123{PARTIAL}").write_bytes(b"half")
+    assert list(store.keys("a")) == ["a/1"]
+
+
+def test_a_store_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    store = Store(str(tmp_path))
+    with pytest.raises(Unavailable, match="file/a"):
+        store.create("file/a", b"")
