@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from meta_core.errors import (
     Cancelled,
     CorruptArtifact,
+    DownloadFailed,
     Gone,
     InvalidExample,
     InvalidRequest,
@@ -33,6 +34,7 @@ STATUS: dict[type[MetaError], int] = {
     Unusable: 409,
     Cancelled: 409,
     Unavailable: 503,
+    DownloadFailed: 502,
     CorruptArtifact: 500,
 }
 RETRY_AFTER = {409: "1", 503: "5"}
@@ -105,6 +107,11 @@ def _pointer(location: Sequence[str | int]) -> str:
 
 async def _http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    return http_problem(request, error)
+
+
+def http_problem(request: Request, error: HTTPException) -> JSONResponse:
+    """The problem for an error of the framework's own."""
     codes = {404: "not_found", 405: "method_not_allowed", 413: "limit_exceeded", 415: "unsupported_media_type"}
     detail = {
         404: f"there is no {request.url.path}; see /docs",

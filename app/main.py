@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from app import errors
 from app.batching import Batcher
+from app.body_limit import BodyLimit
 from app.cache import ModelCache
 from app.deps import Parts
 from app.orders import Orders
@@ -49,13 +50,8 @@ def create_app(store: Store, redis_url: str, limits: Limits, *, device: torch.de
         await asyncio.gather(*tasks, return_exceptions=True)
 
     version = importlib.metadata.version("shotput")
-    app = FastAPI(
-        title="Shotput",
-        version=version,
-        description=DESCRIPTION,
-        lifespan=lifespan,
-        max_body_size=limits.max_body_bytes,
-    )
+    app = FastAPI(title="Shotput", version=version, description=DESCRIPTION, lifespan=lifespan)
+    app.add_middleware(BodyLimit, most=limits.max_body_bytes)
     app.state.parts = parts
     errors.install(app)
     for module in (adapt, predict, models, jobs, bases, learners, meta_train, health):

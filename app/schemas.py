@@ -5,8 +5,6 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
-PIXEL_PNG = "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAANUlEQVR4nGNgGAWDCvxHAYwIGSYGBgZGBgZGRkaYJCMDAwMjI8MoGDbg////DCiAaXAxAABYqQ4L7XgQ1wAAAABJRU5ErkJggg=="
-
 
 class Strict(BaseModel):
     """A body in which an unknown field is an error."""

@@ -68,17 +68,19 @@ class Base:
         `CorruptArtifact` when the weights do not fit.
         """
         own = self.spec.learners.get(task, ("", {}))[0]
+        if name != own:
+            self._check_other(name)
         learner = replace(self.spec, learners={task: (name, values)}).build(shape, task)
-        if name == own:
-            return self._with_weights(learner, self.weights)
-        if learner.needs_meta_training:
+        body = {key: value for key, value in self.weights.items() if key.startswith("backbone.")}
+        return self._with_weights(learner, self.weights if name == own else body)
+
+    def _check_other(self, name: str) -> None:
+        if learners[name].needs_meta_training:
             raise InvalidParameter(f"learner {name} must be meta-trained; {self.reference} was not trained with it")
-        if any(learners[trained].adapts_body for trained, _ in self.spec.learners.values()):
+        if any(learners[own].adapts_body for own, _ in self.spec.learners.values()):
             raise InvalidParameter(
                 f"the body of {self.reference} changes with each task: it has no embeddings of its own"
             )
-        body = {key: value for key, value in self.weights.items() if key.startswith("backbone.")}
-        return self._with_weights(learner, body)
 
     def _with_weights(self, learner: Learner, weights: dict[str, Tensor]) -> Learner:
         own = {key for key in learner.state_dict() if key.startswith("backbone.")} if weights else set()

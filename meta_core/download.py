@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 
-from meta_core.errors import Unavailable
+from meta_core.errors import DownloadFailed
 
 Report = Callable[[str, int, int | None], None]
 """Called with the file's name, the bytes so far, and the bytes in all if known."""
@@ -19,7 +19,7 @@ def silent(name: str, done: int, total: int | None) -> None:
 def fetch(url: str, path: Path, checksum: str, report: Report = silent) -> None:
     """Download `url` to `path` unless it is there; `checksum` reads "md5:…" or "sha256:…".
 
-    Nothing appears at `path` before the checksum fits. Raises `Unavailable` with the address and the reason.
+    Nothing appears at `path` before the checksum fits. Raises `DownloadFailed` with the address and the reason.
     """
     if path.exists():
         return
@@ -37,8 +37,8 @@ def fetch(url: str, path: Path, checksum: str, report: Report = silent) -> None:
                 report(path.name, file.tell(), int(size) if size else None)
     except (httpx.HTTPError, OSError) as error:
         partial.unlink(missing_ok=True)
-        raise Unavailable(f"could not download {url} to {path}: {error}") from None
+        raise DownloadFailed(f"could not download {url} to {path}: {error}") from None
     if digest.hexdigest() != expected:
         partial.unlink()
-        raise Unavailable(f"{url} has {algorithm} {digest.hexdigest()}, expected {expected}; nothing was kept")
+        raise DownloadFailed(f"{url} has {algorithm} {digest.hexdigest()}, expected {expected}; nothing was kept")
     partial.rename(path)

@@ -106,6 +106,12 @@ class Unavailable(MetaError):
     code = "unavailable"
 
 
+class DownloadFailed(MetaError):
+    """A file from elsewhere cannot be had, or is not the one expected."""
+
+    code = "download_failed"
+
+
 class CorruptArtifact(MetaError):
     """Bytes that are no artifact of ours, or of a newer format."""
 

@@ -1,0 +1,67 @@
+"""Settings: environment variables that begin with SHOTPUT_."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from meta_core.limits import Limits
+
+PREFIX = "SHOTPUT_"
+_LIMITS = Limits()
+
+
+class Settings(BaseSettings):
+    """All that can be set; `shotput --help` is made from these descriptions."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore")
+
+    host: str = Field("127.0.0.1", description="address the API listens on; 0.0.0.0 lets other machines in")
+    port: int = Field(8000, ge=1, le=65535, description="port the API listens on")
+    home: Path = Field(Path(".shotput"), description="data folder")
+    store: str = Field("", description="object store: a folder or s3://, gs://, az://; empty: store/ in the home")
+    redis_url: str | None = Field(None, description="Redis or Valkey to use; unset: `shotput up` starts one of its own")
+    device: str = Field("auto", description="where models run: auto, cpu, cuda, cuda:1, mps")
+    workers: int = Field(1, ge=1, le=64, description="adapting processes that `shotput up` starts")
+    restart: bool = Field(True, description="whether `shotput up` replaces a worker that died")
+    datasets: Path = Field(Path(), description="folder of datasets, each in its own; empty: datasets/ in the home")
+    wait: float = Field(10, ge=0, le=300, description="seconds that POST /adapt waits before it answers 202")
+    max_ways: int = Field(_LIMITS.max_ways, ge=2, description="most classes in a support set")
+    max_examples: int = Field(_LIMITS.max_examples, ge=1, description="most examples in a support set")
+    max_queries: int = Field(_LIMITS.max_queries, ge=1, description="most inputs in one POST /predict")
+    max_pixels: int = Field(_LIMITS.max_pixels, ge=1, description="most pixels of one image")
+    max_columns: int = Field(_LIMITS.max_columns, ge=1, description="most columns of a table row")
+    max_body_bytes: int = Field(_LIMITS.max_body_bytes, ge=1, description="most bytes of a request")
+
+    @field_validator("home", mode="after")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        return home.expanduser().absolute()
+
+    def model_post_init(self, _: Any) -> None:
+        """Fill in what lies in the home."""
+        if not self.store:
+            self.store = str(self.home / "store")
+        self.datasets = self.home / "datasets" if self.datasets == Path() else self.datasets.expanduser().absolute()
+
+    def limits(self) -> Limits:
+        """How much one request may ask for."""
+        return Limits(**{name: getattr(self, name) for name in vars(_LIMITS)})
+
+    def environment(self) -> dict[str, str]:
+        """These settings as the variables that another process reads them from."""
+        return {variable(name): str(value) for name, value in self if value is not None}
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting."""
+    return PREFIX + name.upper()
+
+
+def documentation() -> Iterator[tuple[str, str, str]]:
+    """Variable, default and description of every setting."""
+    for name, field in Settings.model_fields.items():
+        plain = field.default not in (None, "", Path())
+        yield variable(name), str(field.default) if plain else "", field.description or ""

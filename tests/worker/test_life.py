@@ -1,0 +1,106 @@
+"""How orders end."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+
+from meta_core.catalogue import Catalogue
+from meta_core.engine import Engine, TaskRequest
+from meta_core.errors import InvalidTask, Unavailable
+from meta_core.orders import Order, Result
+from meta_core.recipe import Recipe, meta_train
+from tests.worker.site import TENANT, Site, sine_recipe
+from worker.jobs import jobs_of
+from worker.life import ATTEMPTS_KEY, carry_out
+from worker.process import OrderWorker
+from worker.pulse import Pulse
+from worker.shutdown import Shutdown
+from worker.workplace import Workplace
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def place(site: Site) -> Iterator[Workplace]:
+    with site.server.client() as redis:
+        yield Workplace(
+            store=site.store,
+            catalogue=Catalogue(site.store),
+            redis=redis,
+            pulse=Pulse(redis, site.store, "adapt", "tester"),
+            shutdown=Shutdown(),
+            device=CPU,
+            datasets_folder=site.folder,
+        )
+
+
+def test_an_adapt_order_becomes_a_model(site: Site, place: Workplace) -> None:
+    recipe = Recipe.parse(sine_recipe(1), "recipe")
+    base = meta_train(recipe, version=1, datasets_folder=site.folder, device=CPU, report=lambda _: None)
+    place.catalogue.publish(base, "job")
+    request = TaskRequest(base="sine@1", inputs=[[0.0], [1.0], [2.0]], labels=[0.0, 1.0, 2.0])
+    record, support = Engine(place.catalogue, CPU).accept(request)
+    order = site.accept({"record": record}, "adapt", support)
+    site.queue("adapt").enqueue_call(**order.queue_call())
+    OrderWorker("adapt", place, jobs_of("adapt", place)).work_until_asked_to_end(1)
+    outcome = site.outcome(order)
+    assert outcome is not None
+    assert (outcome[0], outcome[1]["base"]) == ("ready", "sine@1")
+
+
+def test_a_mistake_of_the_caller_is_told_and_one_of_ours_is_not(site: Site, place: Workplace) -> None:
+    def callers(order: Order) -> Result:
+        raise InvalidTask("nothing to learn")
+
+    def ours(order: Order) -> Result:
+        raise ZeroDivisionError("a secret path")
+
+    errors = []
+    for work in (callers, ours):
+        order = site.accept(sine_recipe(1))
+        carry_out(place, TENANT, order.id, work)
+        status, record = site.outcome(order) or ("none", {})
+        assert status == "failed"
+        errors.append(record["error"])
+    assert errors[0] == {"code": "invalid_task", "detail": "nothing to learn"}
+    assert errors[1]["code"] == "internal"
+    assert "secret" not in errors[1]["detail"]
+
+
+def test_an_order_waits_out_what_is_unavailable_as_often_as_it_takes(site: Site, place: Workplace) -> None:
+    def unavailable(order: Order) -> Result:
+        raise Unavailable("the store is away")
+
+    order = site.accept(sine_recipe(1))
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            carry_out(place, TENANT, order.id, unavailable)
+    assert site.outcome(order) is None
+    assert site.redis.get(ATTEMPTS_KEY + order.id) == b"0"
+
+
+def test_a_second_execution_changes_nothing(site: Site, place: Workplace) -> None:
+    order = site.accept(sine_recipe(1))
+    made = Result(status="ready", record={"base": "sine@1"})
+
+    def overtaken(order: Order) -> Result:
+        carry_out(place, TENANT, order.id, lambda _: made)
+        return replace(made, record={"base": "sine@2"})
+
+    assert carry_out(place, TENANT, order.id, overtaken) is None
+    assert carry_out(place, TENANT, order.id, overtaken) is None
+    assert (site.outcome(order) or ("", {}))[1]["base"] == "sine@1"
+
+
+def test_what_comes_after_a_cancellation_is_handed_back_to_be_withdrawn(site: Site, place: Workplace) -> None:
+    order = site.accept(sine_recipe(1))
+    made = Result(status="ready", record={"base": "sine@1"})
+
+    def cancelled_meanwhile(order: Order) -> Result:
+        site.cancel(order)
+        return made
+
+    assert carry_out(place, TENANT, order.id, cancelled_meanwhile) == made
+    assert (site.outcome(order) or ("none",))[0] == "cancelled"

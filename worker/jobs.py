@@ -1,0 +1,72 @@
+"""The jobs: what is done for each kind of order."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from meta_core import recipe
+from meta_core.engine import Engine
+from meta_core.errors import Cancelled
+from meta_core.ids import support_key
+from meta_core.orders import JOBS, Kind, Order, Result, now
+from meta_core.recipe import Recipe
+from meta_core.training import Progress
+from worker.checkpoints import StoredCheckpoints
+from worker.life import Interrupted, carry_out, forgive_all_attempts
+from worker.workplace import Workplace
+
+Job = Callable[[str, str], None]
+"""Takes the tenant and the id of an order."""
+
+
+def jobs_of(kind: Kind, place: Workplace) -> Mapping[str, Job]:
+    """The jobs of one queue by the names under which they are queued; nothing else is ever called."""
+    if kind == "meta-train":
+        return {JOBS[kind]: partial(meta_train, place)}
+    engine = Engine(place.catalogue, place.device)
+    engine.warm()
+    return {JOBS[kind]: partial(adapt, place, engine)}
+
+
+def adapt(place: Workplace, engine: Engine, tenant: str, id: str) -> None:
+    """Adapt a base model to the support set of an order."""
+
+    def adapted(order: Order) -> Result:
+        place.pulse.board.stage = "adapting"
+        return engine.adapt_order(order, place.store.get(support_key(tenant, id)))
+
+    carry_out(place, tenant, id, adapted)
+
+
+def meta_train(place: Workplace, tenant: str, id: str) -> None:
+    """Make the next version of a base model.
+
+    A version whose training was cancelled while it was being published is withdrawn. It stays only if this process
+    is killed in that moment: a good base model, for a job that says it was cancelled.
+    """
+    late = carry_out(place, tenant, id, partial(_trained, place))
+    if late is not None:
+        place.catalogue.withdraw(place.catalogue.get(late.record["base"]))
+
+
+def _trained(place: Workplace, order: Order) -> Result:
+    place.pulse.board.stage = "loading"
+    base = recipe.meta_train(
+        Recipe.parse(order.spec, "recipe"),
+        version=1,  # until it is published and gets its own
+        datasets_folder=place.datasets_folder,
+        device=place.device,
+        report=partial(_report, place),
+        checkpoints=StoredCheckpoints(place.store, order, partial(forgive_all_attempts, place, order)),
+    )
+    place.pulse.board.stage = "publishing"
+    published = place.catalogue.publish(base, order.id)
+    made = {"base": published.reference, "scores": published.scores}
+    return Result(status="ready", record={"finished_at": now(), **made})
+
+
+def _report(place: Workplace, progress: Progress) -> None:
+    place.pulse.board.note(progress)
+    if place.pulse.unwanted:
+        raise Cancelled("the order has an outcome already")
+    if place.shutdown.requested:
+        raise Interrupted("this worker shall end; its last checkpoint is kept")

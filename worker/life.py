@@ -1,0 +1,131 @@
+"""The life of an order in a worker: counted, carried out, committed, announced."""
+
+import logging
+from collections.abc import Callable
+
+from redis.exceptions import RedisError
+
+from meta_core.errors import Cancelled, MetaError, Unavailable
+from meta_core.ids import checkpoint_key
+from meta_core.orders import (
+    ATTEMPTS,
+    DONE_CHANNEL,
+    SECONDS,
+    Order,
+    Result,
+    finish,
+    load_order,
+    load_outcome,
+    now,
+)
+from worker.deadline import TookTooLong
+from worker.workplace import Workplace
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS_KEY = "shotput:attempts:"
+"""Prefix of the Redis counter of an order's starts since it last got further."""
+
+
+class Interrupted(Exception):
+    """The process shall end; the order stays open and another worker takes it on."""
+
+
+def carry_out(place: Workplace, tenant: str, id: str, work: Callable[[Order], Result]) -> Result | None:
+    """Give an open order its one outcome. Returns a `ready` result that came after a cancellation, else None.
+
+    An order with an outcome needs nothing: this is how a second execution ends. Raises `Interrupted`, `Unavailable`
+    or `RedisError` when the order stays open, through no fault of its own.
+    """
+    order = load_order(place.store, tenant, id)
+    if order is None:
+        log.info("%s: nothing left to do", id)
+        return None
+    place.pulse.board.attempt = attempt = count_attempt(place, order)
+    try:
+        result = _poisoned(order) if attempt > ATTEMPTS else _outcome(order, work)
+    except (Interrupted, Unavailable, RedisError):
+        forgive_attempt(place, order)
+        raise
+    except Cancelled:
+        log.info("%s: stopped, it has an outcome already", id)
+        _clear(place, order)
+        return None
+    return _commit(place, order, result)
+
+
+def count_attempt(place: Workplace, order: Order) -> int:
+    """Starts of the order, this one included, without one that ended well or got further."""
+    with place.redis.pipeline() as count:
+        count.incr(ATTEMPTS_KEY + order.id)
+        count.expire(ATTEMPTS_KEY + order.id, _memory(order))
+        return int(count.execute()[0])
+
+
+def forgive_attempt(place: Workplace, order: Order) -> None:
+    """Take back the count of this start: it did not kill its worker."""
+    with place.redis.pipeline() as forgive:
+        forgive.decr(ATTEMPTS_KEY + order.id)
+        forgive.expire(ATTEMPTS_KEY + order.id, _memory(order))
+        forgive.execute()
+
+
+def forgive_all_attempts(place: Workplace, order: Order) -> None:
+    """The order got further than ever: weeks of training may outlive many workers. Redis may be away for it."""
+    try:
+        place.redis.set(ATTEMPTS_KEY + order.id, 1, ex=_memory(order))
+    except RedisError as error:
+        log.warning("%s: its starts stay counted: %s", order.id, error)
+
+
+def failure(code: str, detail: str) -> Result:
+    """The outcome of an order that cannot be carried out."""
+    return Result(status="failed", record={"finished_at": now(), "error": {"code": code, "detail": detail}})
+
+
+def _memory(order: Order) -> int:
+    return SECONDS[order.kind] + 24 * 3600
+
+
+def _poisoned(order: Order) -> Result:
+    log.error("%s: given up, it killed its worker %d times", order.id, ATTEMPTS)
+    return failure("poison", f"killed its worker {ATTEMPTS} times")
+
+
+def _outcome(order: Order, work: Callable[[Order], Result]) -> Result:
+    try:
+        return work(order)
+    except (Interrupted, Unavailable, RedisError, Cancelled):
+        raise
+    except MetaError as error:
+        log.info("%s: failed: %s", order.id, error)
+        return failure(error.code, str(error))
+    except TookTooLong as error:
+        log.warning("%s: %s", order.id, error)
+        return failure("timeout", str(error))
+    except Exception:
+        log.exception("%s: failed inside", order.id)
+        return failure("internal", "an error inside the service; its log has the details under this id")
+
+
+def _commit(place: Workplace, order: Order, result: Result) -> Result | None:
+    first = finish(place.store, order, result)
+    log.info("%s: %s%s", order.id, result.status, "" if first else ", but it had an outcome already")
+    _clear(place, order)
+    if first or result.status != "ready":
+        return None
+    outcome = load_outcome(place.store, order.tenant, order.id)
+    return result if outcome is not None and outcome[0] == "cancelled" else None
+
+
+def _clear(place: Workplace, order: Order) -> None:
+    """Announce the outcome and sweep up. Redis may be away: who waits for an outcome looks again by itself."""
+    if order.kind == "meta-train":  # one may have been saved after the cancellation removed the last
+        place.store.delete(checkpoint_key(order.tenant, order.id))
+    try:
+        with place.redis.pipeline(transaction=False) as last:
+            last.publish(DONE_CHANNEL, order.id)
+            last.delete(ATTEMPTS_KEY + order.id)
+            last.execute()
+    except RedisError as error:
+        log.warning("%s: not announced: %s", order.id, error)

@@ -1,0 +1,97 @@
+"""The sign of life of a worker process, and of its hold on the order it is busy with."""
+
+import json
+import logging
+import os
+import threading
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from meta_core.errors import Unavailable
+from meta_core.ids import result_key
+from meta_core.orders import PROGRESS_KEY, WORKER_KEY, Kind, now
+from meta_core.store import Store
+from worker.progress import Board
+
+log = logging.getLogger(__name__)
+
+CLAIM_KEY = "shotput:claim:"
+"""Prefix of the Redis key, short-lived and renewed, that names the worker which carries an order out."""
+BEAT = 1.0
+"""Seconds between two signs. Shorter than the reconciler's look, so that claims are back before it looks twice."""
+LIFE = 10
+"""Seconds after which a worker without signs counts as dead."""
+
+
+class Pulse(threading.Thread):
+    """Renews the worker's key, its claim and its progress, and looks whether the running order is still wanted.
+
+    A thread of its own with its own connection: neither a long step of a training nor a Redis that hangs holds up
+    the other.
+    """
+
+    def __init__(self, redis: Redis, store: Store, queue: Kind, name: str) -> None:
+        super().__init__(name="pulse", daemon=True)
+        self.worker = name
+        self.board = Board()
+        self.unwanted = False
+        self._redis = redis
+        self._store = store
+        self._own = {"queue": queue, "pid": os.getpid(), "started_at": now()}
+        self._current: tuple[str, str] | None = None
+        self._lock = threading.Lock()  # a beat that began before `end` must not renew the claim after it
+        self._ended = threading.Event()
+
+    def begin(self, tenant: str, id: str) -> bool:
+        """Claim an order; says whether no other living worker had it."""
+        with self._lock:
+            if not self._redis.set(CLAIM_KEY + id, self.worker, nx=True, ex=LIFE):
+                return False
+            self.board = Board()
+            self.unwanted = False
+            self._current = tenant, id
+        return True
+
+    def end(self) -> None:
+        """Let go of the order, so that another may take it if it is still open."""
+        with self._lock:
+            if self._current is not None:
+                _, id = self._current
+                self._current = None
+                self._redis.delete(CLAIM_KEY + id, PROGRESS_KEY + id)
+
+    def run(self) -> None:
+        """Beat until stopped, whatever Redis and the store do."""
+        while True:
+            try:
+                self.beat()
+            except (RedisError, Unavailable) as error:
+                log.warning("no sign of life given: %s", error)
+            if self._ended.wait(BEAT):
+                return
+
+    def stop(self) -> None:
+        """End the thread, and say at once that this worker is gone."""
+        self._ended.set()
+        self.join()
+        try:
+            self._redis.delete(WORKER_KEY + self.worker)
+        except RedisError as error:
+            log.warning("left without a word, Redis is away: %s", error)
+
+    def beat(self) -> None:
+        """One sign of life."""
+        with self._lock:
+            current = self._current
+            with self._redis.pipeline(transaction=False) as signs:
+                sign = {**self._own, "current": current and current[1]}
+                signs.set(WORKER_KEY + self.worker, json.dumps(sign), ex=LIFE)
+                if current is not None:
+                    signs.set(CLAIM_KEY + current[1], self.worker, ex=LIFE)
+                    signs.hset(PROGRESS_KEY + current[1], mapping=self.board.fields())
+                    signs.expire(PROGRESS_KEY + current[1], LIFE)
+                signs.execute()
+        if current is not None and self._store.exists(result_key(*current)):
+            with self._lock:
+                self.unwanted = current == self._current

@@ -1,0 +1,122 @@
+"""Reconciling Redis with the store: an open order that nobody has is queued again."""
+
+import logging
+import threading
+import time
+
+from redis import Redis
+from redis.exceptions import RedisError
+from rq import Queue
+from rq.exceptions import DuplicateJobError
+from rq.job import Job
+from rq.serializers import JSONSerializer
+from rq.utils import as_text
+
+from meta_core.errors import Unavailable
+from meta_core.orders import QUEUES, Order, load_order, open_orders
+from meta_core.store import Store
+from worker.pulse import CLAIM_KEY
+
+log = logging.getLogger(__name__)
+
+LEADER_KEY = "shotput:reconciler"
+"""Redis key that names the one worker which reconciles. Two at once would do no harm, only the work twice."""
+PERIOD = 2.0
+"""Seconds between two looks."""
+SHARE = 10
+"""A look that took long is followed by a rest this many times as long: listing must not become the main work."""
+
+Lost = set[tuple[str, str]]
+"""Tenant and id of open orders that are in no queue and with no worker."""
+
+
+class Reconciler(threading.Thread):
+    """Heals what crashes leave behind: a worker killed in the middle of an order, an emptied Redis, a lost hand-off.
+
+    An order counts as lost when it is found so twice in a row, since between being taken from the queue and being
+    claimed it looks lost for a moment. A mistake costs work done twice; its outcome is still one.
+    """
+
+    def __init__(self, redis: Redis, store: Store, name: str) -> None:
+        super().__init__(name="reconciler", daemon=True)
+        self._redis = redis
+        self._store = store
+        self._name = name
+        self._queues = {kind: Queue(q, connection=redis, serializer=JSONSerializer) for kind, q in QUEUES.items()}
+        self._seen: Lost = set()
+        self._rest = PERIOD
+        self._ended = threading.Event()
+
+    def run(self) -> None:
+        """Look until stopped, whatever Redis and the store do."""
+        while True:
+            started = time.monotonic()
+            try:
+                if self._leads():
+                    self.look()
+                else:
+                    self._seen = set()
+            except (RedisError, Unavailable) as error:
+                log.warning("not reconciled: %s", error)
+            self._rest = max(PERIOD, SHARE * (time.monotonic() - started))
+            if self._ended.wait(self._rest):
+                return
+
+    def stop(self) -> None:
+        """End the thread, and let another worker lead at once."""
+        self._ended.set()
+        self.join()
+        try:
+            if self._is_leader():
+                self._redis.delete(LEADER_KEY)
+        except RedisError as error:
+            log.warning("the lead was not given back: %s", error)
+
+    def look(self) -> int:
+        """Queue again what is lost for the second time in a row; says how many."""
+        lost = self._lost()
+        again = lost & self._seen
+        self._seen = lost - again
+        return sum(self._queue_again(tenant, id) for tenant, id in again)
+
+    def _leads(self) -> bool:
+        life = int(self._rest + 3 * PERIOD)
+        if self._redis.set(LEADER_KEY, self._name, nx=True, ex=life):
+            return True
+        return self._is_leader() and bool(self._redis.expire(LEADER_KEY, life))
+
+    def _is_leader(self) -> bool:
+        return self._redis.get(LEADER_KEY) == self._name.encode()
+
+    def _lost(self) -> Lost:
+        # in the direction in which an order travels, so that one on its way is rather seen twice than not at all
+        opened = set(open_orders(self._store))
+        queued = {as_text(id) for queue in self._queues.values() for id in self._redis.lrange(queue.key, 0, -1)}
+        waiting = sorted((tenant, id) for tenant, id in opened if id not in queued)
+        if not waiting:
+            return set()
+        claims = self._redis.mget([CLAIM_KEY + id for _, id in waiting])
+        return {order for order, claim in zip(waiting, claims, strict=True) if claim is None}
+
+    def _queue_again(self, tenant: str, id: str) -> bool:
+        try:
+            order = load_order(self._store, tenant, id)
+        except (ValueError, TypeError) as error:
+            log.error("%s: its order cannot be read: %s", id, error)
+            return False
+        if order is None:
+            return False
+        log.warning("%s: was with no worker and in no queue; queued again", id)
+        self._enqueue(order)
+        return True
+
+    def _enqueue(self, order: Order) -> None:
+        queue = self._queues[order.kind]
+        with self._redis.pipeline() as stale:
+            stale.delete(Job.key_for(order.id))
+            stale.lrem(queue.intermediate_queue_key, 0, order.id)
+            stale.execute()
+        try:
+            queue.enqueue_call(**order.queue_call())
+        except DuplicateJobError:
+            log.info("%s: somebody else queued it just now", order.id)
