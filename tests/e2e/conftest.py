@@ -1,0 +1,29 @@
+"""One service for the tests that leave it whole, one each for those that break it."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.service import Service
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[Service]:
+    yield from _running()
+
+
+@pytest.fixture
+def fragile_service() -> Iterator[Service]:
+    yield from _running()
+
+
+def _running() -> Iterator[Service]:
+    with tempfile.TemporaryDirectory(prefix="shotput") as folder:
+        service = Service(Path(folder), SHOTPUT_MAX_WAYS="20", SHOTPUT_MAX_BODY_BYTES="3000000")
+        try:
+            service.start()
+            yield service
+        finally:
+            service.close()

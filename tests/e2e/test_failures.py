@@ -1,0 +1,78 @@
+"""Processes die and Redis forgets; nothing accepted is lost, and each client sees one result."""
+
+import signal
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import httpx
+
+from meta_core.orders import PROGRESS_KEY
+from tests.drawings import support_of
+from tests.e2e.service import Service
+from tests.worker.site import until
+
+BODY = {"base": "omniglot", "support": support_of(2)}
+ROWS: dict[str, list[Any]] = {"inputs": [{"a": i} for i in range(2000)], "labels": [str(i % 20) for i in range(2000)]}
+SLOW = {"base": "table", "support": ROWS, "learner": "logistic"}
+"""Long enough to be caught in the middle of it."""
+
+
+def test_an_adapt_whose_worker_is_killed_is_finished_by_another(fragile_service: Service) -> None:
+    service = fragile_service
+    with ThreadPoolExecutor() as pool:
+        waiting: Future[httpx.Response] = pool.submit(service.adapt, SLOW, "wait=60")
+        until(lambda: service.redis.keys(f"{PROGRESS_KEY}*"))
+        service.workers[0].send_signal(signal.SIGKILL)
+        killed = time.monotonic()
+        service.start_worker("adapt")
+        response = waiting.result(timeout=60)
+    assert response.status_code == 201, response.text
+    assert time.monotonic() - killed < 30
+    assert service.predict(response.json()["id"], [{"a": 1}]).status_code == 200
+    assert len(service.client.get("/models").json()["data"]) == 1
+
+
+def test_orders_that_redis_forgot_are_carried_out(fragile_service: Service) -> None:
+    service = fragile_service
+    service.workers[0].send_signal(signal.SIGSTOP)  # alive, but taking nothing
+    accepted = [service.adapt(BODY, "wait=0").json()["id"] for _ in range(5)]
+    assert all(service.client.get(f"/models/{id}").json()["status"] == "queued" for id in accepted)
+    assert service.predict(accepted[0], BODY["support"]["inputs"][:1]).status_code == 409  # type: ignore[index]
+    service.redis.flushall()
+    service.workers[0].send_signal(signal.SIGCONT)
+    for id in accepted:
+        assert service.client.get(f"/jobs/{id}", params={"wait": 30}).json()["status"] == "ready"
+
+
+def test_a_restart_keeps_everything(fragile_service: Service) -> None:
+    service = fragile_service
+    before = service.adapt(BODY).json()
+    expected = service.predict(before["id"], BODY["support"]["inputs"]).json()  # type: ignore[index]
+    assert service.api is not None
+    for process in (service.api, *service.workers):
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+    service.server.stop()
+    service.server.start()
+    service.start()
+    assert service.client.get(f"/models/{before['id']}").json() == before
+    assert service.predict(before["id"], BODY["support"]["inputs"]).json() == expected  # type: ignore[index]
+
+
+def test_without_redis_adapts_are_kept_and_predictions_go_on(fragile_service: Service) -> None:
+    service = fragile_service
+    model = service.adapt(BODY).json()["id"]
+    service.server.stop()
+    assert service.client.get("/readyz").status_code == 503
+    assert service.predict(model, BODY["support"]["inputs"]).status_code == 200  # type: ignore[index]
+    response = service.adapt(BODY, "wait=0")
+    assert response.status_code == 202
+    service.server.start()
+    job = until(lambda: _ended(service, response.json()["id"]))
+    assert job["status"] == "ready"
+
+
+def _ended(service: Service, id: str) -> Any:
+    job = service.client.get(f"/jobs/{id}", params={"wait": 5}).json()
+    return job if job["status"] not in ("queued", "running") else None
