@@ -46,7 +46,7 @@ class Images(Dataset):
     def source(self, split: Split, *, augmented: bool = False) -> ClassSource:
         """Classes of one split, read and framed as the service will read its users' images."""
         low, high = SHARES[split]
-        classes = [folder for folder in self._class_folders() if low <= _share(folder.name) < high]
+        classes = [folder for folder in self._class_folders() if low <= share_of(folder.name) < high]
         if len(classes) < 2:
             raise InvalidTask(f"the {split} part of {self._root()} has {len(classes)} classes; it needs at least 2")
         images = [self._read(folder) for folder in classes]
@@ -71,6 +71,6 @@ class Images(Dataset):
         return (x * 255).round().to(torch.uint8)
 
 
-def _share(name: str) -> float:
+def share_of(name: str) -> float:
     """Where between 0 and 1 a name falls, evenly."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8]) / 2**64

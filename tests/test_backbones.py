@@ -1,0 +1,54 @@
+"""What every backbone keeps to, unasked."""
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from meta_core.backbone import Backbone, backbones, build_backbone
+
+SHAPES = {"conv4": (1, 28, 28), "mlp": (6,), "identity": (2, 3)}
+
+
+@pytest.fixture(params=list(backbones))
+def backbone(request: pytest.FixtureRequest) -> Backbone:
+    assert request.param in SHAPES, "give every backbone a shape here"
+    torch.manual_seed(0)
+    return build_backbone(request.param, SHAPES[request.param], {})
+
+
+def test_it_makes_embeddings_of_its_dimension(backbone: Backbone) -> None:
+    assert backbone(torch.randn(5, *backbone.shape)).shape == (5, backbone.dimension)
+
+
+def test_each_row_is_embedded_by_itself(backbone: Backbone) -> None:
+    backbone.eval()
+    x = torch.randn(5, *backbone.shape)
+    torch.testing.assert_close(backbone(x)[2:3], backbone(x[2:3]), atol=1e-5, rtol=1e-4)
+
+
+def test_it_declares_running_statistics_if_it_has_them(backbone: Backbone) -> None:
+    has = any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules())
+    assert has == (backbone.normalisation == "running")
+
+
+def test_conv4_is_the_network_of_the_paper() -> None:
+    torch.manual_seed(0)
+    ours = build_backbone("conv4", (3, 32, 32), {})
+    plain = nn.Sequential()
+    for convolution, norm in ours.blocks:  # type: ignore[union-attr, misc]
+        plain.extend([convolution, norm, nn.ReLU(), nn.MaxPool2d(2)])
+    x = torch.randn(4, 3, 32, 32)
+    torch.testing.assert_close(ours(x), plain(x).flatten(1), atol=1e-5, rtol=1e-4)
+    assert ours.dimension == 64 * 2 * 2
+
+
+def test_an_mlp_is_as_wide_and_deep_as_asked() -> None:
+    widths = [module.weight.shape for module in build_backbone("mlp", (5,), {"width": 7, "layers": 3}).layers[::2]]  # type: ignore[index]
+    assert [tuple(shape) for shape in widths] == [(7, 5), (7, 7), (7, 7)]
+
+
+def test_identity_flattens() -> None:
+    x = torch.randn(4, 2, 3)
+    assert torch.equal(build_backbone("identity", (2, 3), {})(x), x.reshape(4, math.prod((2, 3))))
