@@ -11,7 +11,7 @@ from torch import Tensor
 from app.cache import ModelCache
 from meta_core.adapted import AdaptedModel
 from meta_core.engine import Answer, Engine
-from meta_core.errors import MetaError, Unavailable
+from meta_core.errors import Unavailable
 
 MOST_WAITING = 1024
 """Requests beyond which new ones are refused."""
@@ -59,11 +59,10 @@ class Batcher:
 
     def _compute(self, questions: list[Question]) -> list[list[Answer] | Exception]:
         read = [self._read(question) for question in questions]
-        good = [item for item in read if not isinstance(item, Exception)]
         try:
-            answers = iter(self._engine.predict(good))
-        except (MetaError, RuntimeError) as error:
-            return [item if isinstance(item, Exception) else error for item in read]
+            answers = iter(self._engine.predict([item for item in read if not isinstance(item, Exception)]))
+        except Exception as error:  # falls on the question that caused it alone, and is raised by its request
+            return [error] if len(questions) == 1 else [self._compute([question])[0] for question in questions]
         return [item if isinstance(item, Exception) else next(answers) for item in read]
 
     def _read(self, question: Question) -> tuple[AdaptedModel, Tensor] | Exception:

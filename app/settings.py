@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(None, description="Redis or Valkey to use; unset: `shotput up` starts one of its own")
     device: str = Field("auto", description="where models run: auto, cpu, cuda, cuda:1, mps")
     workers: int = Field(1, ge=1, le=64, description="adapting processes that `shotput up` starts")
+    threads: int = Field(1, ge=1, description="threads that a worker spends on one tensor operation")
+    recycle_after: int = Field(5000, ge=1, description="orders after which a worker ends, to be started afresh")
     restart: bool = Field(True, description="whether `shotput up` replaces a worker that died")
     datasets: Path = Field(Path(), description="folder of datasets, each in its own; empty: datasets/ in the home")
     wait: float = Field(10, ge=0, le=300, description="seconds that POST /adapt waits before it answers 202")

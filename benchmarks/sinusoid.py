@@ -39,8 +39,13 @@ def main() -> None:
         ]
         rows.append(
             {
-                "points": shots, "mse": result.mse, "interval": result.interval, "nll": result.nll,
-                "covered by 90 %": sum(covered) / len(covered), "tasks": result.tasks, "hash": result.episode_hash,
+                "points": shots,
+                "mse": result.mse,
+                "interval": result.interval,
+                "nll": result.nll,
+                "covered by 90 %": sum(covered) / len(covered),
+                "tasks": result.tasks,
+                "hash": result.episode_hash,
             }
         )
     write("sinusoid", f"python -m benchmarks.sinusoid --tasks {given.tasks}", rows)

@@ -32,8 +32,8 @@ class Learner(nn.Module, ABC):
     """Whether adapting changes the backbone, which then must not hold running statistics."""
     first_order: str = ""
     """Why the meta-gradient is not the exact slope of the meta-loss; empty when it is."""
-    most_refits: ClassVar[int] = 64
-    """How many examples `leave_one_out` may leave out by adapting again."""
+    most_left_out: ClassVar[int] = 32
+    """How many examples `leave_one_out` is asked for, where it has to adapt again for each of them."""
 
     def __init__(self, backbone: Backbone, config: AnyConfig, task: Task) -> None:
         super().__init__()

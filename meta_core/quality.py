@@ -16,8 +16,8 @@ HeldOut = tuple[Prediction, Tensor]
 def leave_one_out(learner: Learner, support: Support) -> HeldOut | None:
     """Each support example answered from all the others, or None when no example can be spared.
 
-    An example whose class has no other cannot be left out. Learners that must adapt again for each are asked for at
-    most `most_refits` examples, spread evenly.
+    An example whose class has no other cannot be left out. A learner is asked for at most `most_left_out` examples,
+    spread evenly.
     """
     if support.ways is None:
         spare = torch.arange(len(support)) if len(support) > 2 else torch.arange(0)
@@ -25,8 +25,8 @@ def leave_one_out(learner: Learner, support: Support) -> HeldOut | None:
         spare = (support.counts()[support.y] > 1).nonzero().flatten().cpu()
     if not len(spare):
         return None
-    if type(learner).leave_one_out is Learner.leave_one_out and len(spare) > learner.most_refits:
-        spare = spare[torch.linspace(0, len(spare) - 1, learner.most_refits).round().long()]
+    if len(spare) > learner.most_left_out:
+        spare = spare[torch.linspace(0, len(spare) - 1, learner.most_left_out).round().long()]
     left_out = spare.to(support.y.device)
     return learner.leave_one_out(support, left_out), support.y[left_out]
 

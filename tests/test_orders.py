@@ -40,8 +40,12 @@ def test_an_accepted_order_is_open_until_it_has_an_outcome(store: Store) -> None
     assert outcome is not None
     assert outcome[0] == "ready"
     assert outcome[1] == {
-        "id": accepted.id, "kind": "adapt", "created_at": "now", "base": "x@1",
-        "seconds": 1, "status": "ready",
+        "id": accepted.id,
+        "kind": "adapt",
+        "created_at": "now",
+        "base": "x@1",
+        "seconds": 1,
+        "status": "ready",
     }
 
 

@@ -1,5 +1,7 @@
 """Prototypical networks."""
 
+import sys
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -24,6 +26,7 @@ class ProtoNet(Learner):
     """
 
     Config = ProtoNetConfig
+    most_left_out = sys.maxsize  # in closed form
 
     def __init__(self, backbone: Backbone, config: ProtoNetConfig, task: Task) -> None:
         super().__init__(backbone, config, task)

@@ -1,0 +1,276 @@
+"""The command line: the service's processes, requests to a running service, and work done right here."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from typer import Argument, Option
+from typer.core import TyperGroup
+
+from app import examples, processes, supervisor
+from app.client import Client, Refused
+from app.examples import Examples
+from app.output import fail, print_json, print_record, print_rows, print_table, scores_sentence
+from app.processes import Part
+from app.settings import Settings, documentation, variable
+from meta_core.errors import InvalidParameter, MetaError
+
+
+class Commands(TyperGroup):
+    """Commands whose common help ends with the settings."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The usual help, then the environment variables with their defaults."""
+        super().format_help(ctx, formatter)
+        print_table(("Setting", "Default", "What it is"), documentation(), "Settings are environment variables:")
+
+
+cli = typer.Typer(
+    name="shotput",
+    cls=Commands,
+    help="Learns from a handful of labelled examples. Start with `shotput up`, then `shotput adapt`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+UrlOption = Annotated[str, Option(envvar="SHOTPUT_URL", help="Where the service runs.")]
+JsonOption = Annotated[bool, Option("--json", help="Print the answer as JSON.")]
+TargetOption = Annotated[str | None, Option(help="Column of a CSV file that holds the label; never sent as an input.")]
+ParamOption = Annotated[list[str] | None, Option(help="Parameter of the learner as key=value (value: JSON or text).")]
+LOCAL = "http://127.0.0.1:8000"
+
+
+def main() -> None:
+    """Run a command; errors are a sentence on stderr and exit code 1."""
+    try:
+        cli()
+    except (MetaError, Refused, supervisor.ServiceEnded) as error:
+        fail(str(error))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = variable(str(first["loc"][0])) if first["loc"] else "the settings"
+        fail(f"{name}: {first['msg']}; found {first['input']!r}")
+
+
+@cli.command()
+def up(
+    *,
+    restart: Annotated[bool | None, Option(help="Replace a worker that died.", show_default="SHOTPUT_RESTART")] = None,
+) -> None:
+    """Run the whole service until Ctrl-C: Redis, the API, and the workers."""
+    settings = Settings()
+    supervisor.run(settings if restart is None else settings.model_copy(update={"restart": restart}))
+
+
+@cli.command()
+def api() -> None:
+    """Run one API process. Redis and a worker are started separately; `shotput up` starts all."""
+    settings = Settings()
+    _become(processes.api(settings), settings)
+
+
+@cli.command()
+def worker(
+    queue: Annotated[str, Option(help="What it works on: adapt or meta-train.", envvar="SHOTPUT_QUEUE")] = "adapt",
+) -> None:
+    """Run one worker process. It waits for Redis by itself."""
+    _become(processes.worker("worker", queue), Settings())
+
+
+@cli.command()
+def adapt(
+    source: Annotated[Path, Argument(metavar="EXAMPLES", help="Folder of class folders, CSV file, or JSON file.")],
+    *,
+    base: Annotated[str | None, Option(help="Base model, name or name@version (`shotput bases`).")] = None,
+    learner: Annotated[str | None, Option(help="Learner, if not the base's own (`shotput learners`).")] = None,
+    param: ParamOption = None,
+    name: Annotated[str | None, Option(help="A name to remember the model by.")] = None,
+    task: Annotated[str | None, Option(help="classification or regression, where the labels leave it open.")] = None,
+    target: TargetOption = None,
+    url: UrlOption = LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an adapted model from labelled examples."""
+    support = examples.support(source, target)
+    options = {"base": base, "learner": learner, "name": name, "task": task, "params": pairs(param)}
+    body = {**support.body, **{key: value for key, value in options.items() if value}}
+    if "base" not in body:
+        raise InvalidParameter("say which base model to adapt with --base; `shotput bases` lists them")
+    with Console(stderr=True).status("adapting"):
+        model = _naming_files(support, lambda: Client(url).adapt(body))
+    if as_json:
+        print_json(model)
+        return
+    print_record(model, ("id", "name", "base", "learner", "task", "shots", "scores", "seconds"))
+    print(f"\nNow: shotput predict {model['id']} FILES", file=sys.stderr)
+
+
+@cli.command()
+def predict(
+    model: Annotated[str, Argument(help="Id of an adapted model, mdl_…")],
+    sources: Annotated[
+        list[Path], Argument(metavar="INPUTS...", help="Files, folders of files, a CSV or a JSON file.")
+    ],
+    *,
+    target: TargetOption = None,
+    url: UrlOption = LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask an adapted model about inputs."""
+    queries = examples.queries(sources, target)
+    answer = _naming_files(queries, lambda: Client(url).predict({"model": model, **queries.body}))
+    if as_json:
+        print_json(answer)
+        return
+    predictions = answer["predictions"]
+    columns = ("label", "probability") if "label" in predictions[0] else ("mean", "std", "interval")
+    rows = ((queries.source(i), *(p[column] for column in columns)) for i, p in enumerate(predictions))
+    print_table(("input", *columns), rows)
+
+
+@cli.command()
+def models(
+    id: Annotated[str | None, Argument(help="One model, to see all of it.")] = None,
+    *,
+    delete: Annotated[bool, Option("--delete", help="Delete this model for good.")] = False,
+    limit: Annotated[int, Option(help="How many of the newest to list.", min=1, max=1000)] = 50,
+    url: UrlOption = LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """List adapted models, newest first; show or delete one."""
+    client = Client(url)
+    if id is None:
+        page = client.get("/models", limit=limit)
+        columns = ("id", "status", "name", "base", "learner", "created_at")
+        return print_json(page) if as_json else print_rows(page["data"], columns)
+    if delete:
+        client.delete(f"/models/{id}")
+        return print(f"{id} is deleted")
+    model = client.get(f"/models/{id}")
+    return print_json(model) if as_json else print_record(model, [key for key in model if key != "links"])
+
+
+@cli.command()
+def bases(*, url: UrlOption = LOCAL, as_json: JsonOption = False) -> None:
+    """List the base models that can be adapted."""
+    found = Client(url).get("/bases")
+    return print_json(found) if as_json else print_rows(found, ("reference", "modality", "learners", "summary"))
+
+
+@cli.command()
+def learners(*, url: UrlOption = LOCAL, as_json: JsonOption = False) -> None:
+    """List the learners, and the parameters that each of them takes."""
+    found = Client(url).get("/learners")
+    rows = [{**learner, "parameters": list(learner["parameters"].get("properties", {}))} for learner in found]
+    return print_json(found) if as_json else print_rows(rows, ("name", "tasks", "parameters", "summary"))
+
+
+@cli.command("meta-train")
+def meta_train(
+    name: Annotated[str | None, Argument(help="Name of the base model; a new version of it is made.")] = None,
+    *,
+    recipe: Annotated[Path | None, Option(help="JSON file with all of this; options change it.")] = None,
+    dataset: Annotated[str | None, Option(help="Dataset to train on, such as omniglot or sinusoids.")] = None,
+    dataset_param: Annotated[list[str] | None, Option(help="Parameter of the dataset, key=value.")] = None,
+    learner: Annotated[str | None, Option(help="Learner.", show_default="protonet")] = None,
+    param: ParamOption = None,
+    backbone: Annotated[str | None, Option(help="Backbone.", show_default="conv4")] = None,
+    backbone_param: Annotated[list[str] | None, Option(help="Parameter of the backbone, key=value.")] = None,
+    steps: Annotated[int | None, Option(help="Optimiser steps.", show_default="2000")] = None,
+    training: Annotated[
+        list[str] | None,
+        Option(help="Setting of the training, key=value: ways, shots, queries, tasks, rate, seed, validate_every, …"),
+    ] = None,
+    summary: Annotated[str | None, Option(help="What the base model is for, in a sentence.")] = None,
+    output: Annotated[Path | None, Option(help="Write the artifact to this file instead of the store.")] = None,
+) -> None:
+    """Make a base model, here and now. Interrupted, the same command goes on from the last checkpoint."""
+    from app.local import make_base
+    from meta_core.recipe import Recipe
+
+    values = examples.read_json(recipe) if recipe else {}
+    parts = {"name": name, "summary": summary, "dataset": dataset, "learner": learner, "backbone": backbone}
+    values |= {key: value for key, value in parts.items() if value is not None}
+    given = {"dataset_params": dataset_param, "params": param, "backbone_params": backbone_param, "training": training}
+    values |= {key: {**values.get(key, {}), **pairs(texts)} for key, texts in given.items() if texts}
+    if steps is not None:
+        values["training"] = {**values.get("training", {}), "steps": steps}
+    try:
+        base = make_base(Recipe.parse(values, "recipe"), Settings(), output)
+    except KeyboardInterrupt:
+        fail("stopped; the same command goes on from the last checkpoint", 130)
+    print(f"{base.reference if output is None else output}: {json.dumps(base.scores)}")
+
+
+@cli.command()
+def evaluate(
+    base: Annotated[str, Argument(help="Base model, name or name@version, or a .safetensors file.")],
+    *,
+    dataset: Annotated[str | None, Option(help="Dataset.", show_default="that of its meta-training")] = None,
+    dataset_param: Annotated[list[str] | None, Option(help="Parameter of the dataset, key=value.")] = None,
+    split: Annotated[str, Option(help="train, validation or test.")] = "test",
+    ways: Annotated[int, Option(help="Classes of a task.", min=2)] = 5,
+    shots: Annotated[int, Option(help="Support examples per class, or points of a regression task.", min=1)] = 1,
+    queries: Annotated[int, Option(help="Queries per class, or points of a regression task.", min=1)] = 15,
+    tasks: Annotated[int, Option(help="How many tasks.", min=1)] = 1000,
+    seed: Annotated[int, Option(help="Which tasks.", min=0)] = 0,
+    learner: Annotated[str | None, Option(help="Another learner on the embeddings of this base model.")] = None,
+    param: ParamOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Grade a base model on tasks it has not seen: accuracy ± 95 % interval, NLL and calibration error."""
+    from app.local import evaluate_base
+    from meta_core.episodes import Size
+
+    scores = evaluate_base(
+        base,
+        Settings(),
+        dataset=dataset,
+        dataset_params=pairs(dataset_param),
+        split=split,
+        size=Size(ways=ways, shots=shots, queries=queries),
+        tasks=tasks,
+        seed=seed,
+        learner=learner,
+        params=pairs(param),
+    )
+    return print_json(scores) if as_json else print(scores_sentence(scores))
+
+
+def pairs(texts: Iterable[str] | None) -> dict[str, Any]:
+    """Values from key=value texts; what is no JSON is text. Raises `InvalidParameter`."""
+    values: dict[str, Any] = {}
+    for text in texts or ():
+        key, separator, value = text.partition("=")
+        if not (key and separator):
+            raise InvalidParameter(f"a parameter reads key=value; found {text!r}")
+        try:
+            values[key] = json.loads(value)
+        except ValueError:
+            values[key] = value
+    return values
+
+
+def _naming_files(given: Examples, request: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """The answer to a request; an error about an example says which file or line it was."""
+    try:
+        return request()
+    except Refused as refused:
+        if refused.example is None or refused.example >= len(given.sources):
+            raise
+        raise Refused(f"{refused} ({given.source(refused.example)})") from None
+
+
+def _become(part: Part, settings: Settings) -> NoReturn:
+    os.execve(part.command[0], part.command, processes.environment(settings, 1))  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Write docs/results.md from the results in `results/`.
+
+python -m benchmarks.report
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import RESULTS
+
+PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+HEAD = """# Measured results
+
+Made by `python -m benchmarks.report` from `benchmarks/results/`. Each table says the command that measures it again and
+the machine it was measured on. ± is half a 95 % interval.
+"""
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text("\n".join([HEAD, omniglot(), tables(), sinusoid(), latency()]))
+
+
+def omniglot() -> str:
+    """Accuracy by ways and shots."""
+    record = _load("omniglot")
+    rows = {}
+    for row in record["results"]:
+        cell = f"{100 * row['accuracy']:.2f} ± {100 * row['interval']:.2f}"
+        rows.setdefault(row["learner"], {})[row["ways"], row["shots"]] = (cell, row)
+    columns = [(5, 1), (5, 5), (20, 1), (20, 5)]
+    lines = [
+        [name, *(cells[column][0] for column in columns), f"{100 * cells[5, 1][1]['ece']:.1f}", cells[5, 1][1]["tasks"]]
+        for name, cells in rows.items()
+    ]
+    titles = ["learner", *(f"{ways}-way {shots}-shot" for ways, shots in columns), "ECE, 5-way 1-shot", "tasks"]
+    about = (
+        "Accuracy of base model `omniglot` in %, on characters it was not trained on (Vinyals split, rotations as "
+        "classes, 15 queries a class, each query answered by itself)."
+    )
+    return _section("Omniglot", about, record, titles, lines)
+
+
+def tables() -> str:
+    """Ours beside scikit-learn."""
+    record = _load("tables")
+    cell = {(row["table"], row["model"]): row for row in record["results"]}
+    names = list(dict.fromkeys(table for table, _ in cell))
+    sides = list(dict.fromkeys(side for _, side in cell))
+    lines = [[name, *(_percent(cell[name, side]) for side in sides)] for name in names]
+    about = "Accuracy in % from five rows a class, all other rows asked, on the same draws."
+    return _section("Tables", about, record, ["table", *sides], lines)
+
+
+def sinusoid() -> str:
+    """Squared error of the sine benchmark."""
+    record = _load("sinusoid")
+    lines = [
+        [
+            row["points"],
+            f"{row['mse']:.4f} ± {row['interval']:.4f}",
+            f"{100 * row['covered by 90 %']:.1f} %",
+            row["tasks"],
+        ]
+        for row in record["results"]
+    ]
+    about = "Base model `sinusoid` on unseen waves, y = A·sin(x − φ), A up to 5."
+    return _section("Sinusoids", about, record, ["points", "squared error", "inside the 90 % interval", "tasks"], lines)
+
+
+def latency() -> str:
+    """Milliseconds over HTTP."""
+    record = _load("latency")
+    lines = [[row["request"], row["what"], f"{row['p50_ms']:.1f}", f"{row['p99_ms']:.1f}"] for row in record["results"]]
+    about = "One client, one request at a time, through the API, Redis and the worker; base model `omniglot`."
+    return _section("Latency", about, record, ["request", "what", "p50, ms", "p99, ms"], lines)
+
+
+def _load(name: str) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
+    return record
+
+
+def _percent(row: dict[str, Any]) -> str:
+    return f"{100 * row['accuracy']:.1f} ± {100 * row['interval']:.1f}"
+
+
+def _section(title: str, about: str, record: dict[str, Any], titles: Iterable[str], lines: Iterable[list[Any]]) -> str:
+    machine = record["machine"]
+    where = f"{machine['processor']}, {machine['cores']} cores, PyTorch {machine['torch']}, {machine['date']}"
+    head = [f"## {title}\n", f"{about}\n", f"`{record['command']}` – {where}, commit {record['commit']}\n"]
+    names = list(titles)
+    table = [_row(names), _row(["---"] * len(names)), *(_row(line) for line in lines)]
+    return "\n".join([*head, *table, ""])
+
+
+def _row(cells: Iterable[Any]) -> str:
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+import math
+
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+from torch.testing import assert_close
+
+from meta_core.learner import Learner
+from meta_core.types import Support
+from tests.learners.cases import answers, build
+
+
+def task(ways: int, shots: int, dimension: int, scale: float = 1.0) -> Support:
+    rng = torch.Generator().manual_seed(ways)
+    y = torch.arange(ways).repeat(shots)
+    centres = torch.randn(ways, dimension, generator=rng)
+    return Support(scale * (centres[y] + torch.randn(len(y), dimension, generator=rng)).double(), y, ways)
+
+
+def sklearn_weight(support: Support, c: float) -> tuple[Tensor, Tensor]:
+    reference = LogisticRegression(C=c, tol=1e-10, max_iter=10_000).fit(support.x.numpy(), support.y.numpy())
+    return torch.from_numpy(reference.coef_.T), torch.from_numpy(reference.intercept_)
+
+
+@pytest.mark.parametrize(("ways", "shots", "dimension"), [(3, 4, 2), (5, 1, 16), (10, 5, 24)])
+@pytest.mark.parametrize("c", [0.1, 1.0, 30.0])
+def test_weights_are_those_of_scikit_learn(ways: int, shots: int, dimension: int, c: float) -> None:
+    support = task(ways, shots, dimension)
+    learner = build(("logistic", {"inverse_penalty": c}, "classification"), "identity", (dimension,))
+    weight = learner.adapt(support)["weight"].detach()
+    coefficients, intercepts = sklearn_weight(support, c)
+    assert_close(weight[:-1], coefficients, rtol=1e-4, atol=1e-4)
+    assert_close(weight[-1], intercepts - intercepts.mean(), rtol=1e-4, atol=1e-4)
+
+
+def test_two_classes_are_those_of_scikit_learn_with_twice_our_c() -> None:
+    support = task(2, 6, 3)
+    learner = build(("logistic", {"inverse_penalty": 0.5}, "classification"), "identity", (3,))
+    weight = learner.adapt(support)["weight"].detach()
+    coefficients, intercept = sklearn_weight(support, 1.0)
+    assert_close(weight[:-1, 1] - weight[:-1, 0], coefficients[:, 0], rtol=1e-4, atol=1e-4)
+    assert_close(weight[-1, 1] - weight[-1, 0], intercept[0], rtol=1e-4, atol=1e-4)
+
+
+def test_the_implicit_gradient_is_the_slope_of_every_weight() -> None:
+    learner, support = build(("logistic", {}, "classification"), "identity", (2,)), task(3, 3, 2)
+
+    def weight(x: Tensor, log_c: Tensor) -> Tensor:
+        return torch.func.functional_call(
+            _Adapting(learner), {"learner.log_inverse_penalty": log_c}, (Support(x, support.y, 3),)
+        )
+
+    inputs = (support.x.clone().requires_grad_(), torch.tensor(0.3, dtype=torch.float64, requires_grad=True))
+    assert torch.autograd.gradcheck(weight, inputs, eps=1e-5, atol=1e-5)
+
+
+class _Adapting(torch.nn.Module):
+    def __init__(self, learner: Learner) -> None:
+        super().__init__()
+        self.learner = learner
+
+    def forward(self, support: Support) -> Tensor:
+        return self.learner.adapt(support)["weight"]
+
+
+def test_leaving_one_out_is_refitting_without_it() -> None:
+    learner, support = build(("logistic", {}, "classification"), "identity", (6,)), task(4, 4, 6)
+    left_out = torch.tensor([0, 7, 13])
+    slow = super(type(learner), learner).leave_one_out(support, left_out)
+    assert_close(answers(learner.leave_one_out(support, left_out)), answers(slow).detach(), rtol=0, atol=1e-3)
+
+
+def test_separable_classes_and_a_weak_penalty_still_converge() -> None:
+    support = task(20, 5, 64, scale=20.0)
+    learner = build(("logistic", {"inverse_penalty": 1e6}, "classification"), "identity", (64,))
+    prediction = learner.predict(learner.adapt(support), support.x)
+    assert prediction.nll(support.y).max() < math.log(1.01)

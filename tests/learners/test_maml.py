@@ -1,0 +1,50 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from meta_core.backbone import build_backbone
+from meta_core.errors import InvalidParameter
+from meta_core.learner import build_learner
+from tests.learners.cases import build, draw
+
+
+def test_adapting_is_stochastic_gradient_descent_on_the_support() -> None:
+    learner, episode = build(("maml", {"steps": 3, "rate": 0.05}, "classification")), draw("classification")
+    body, head = copy.deepcopy(learner.backbone), nn.Linear(learner.backbone.dimension, 3).double()
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    network = nn.Sequential(body, head)
+    optimizer = torch.optim.SGD(network.parameters(), 0.05)
+    for _ in range(3):
+        optimizer.zero_grad()
+        F.cross_entropy(network(episode.support.x), episode.support.y).backward()
+        optimizer.step()
+    state = learner.adapt(episode.support)
+    assert_close(state["head.weight"], head.weight)
+    assert_close(state["backbone.layers.0.weight"], body.layers[0].weight)
+    expected = network(episode.x).log_softmax(-1)
+    assert_close(learner.predict(state, episode.x).log_probabilities, expected)
+
+
+def test_first_order_is_the_gradient_at_the_adapted_weights() -> None:
+    learner, episode = build(("maml", {"steps": 2, "first_order": True}, "regression")), draw("regression")
+    learner.meta_loss(episode).backward()
+    state = {name: value.detach().requires_grad_() for name, value in learner.adapt(episode.support).items()}
+    learner.predict(state, episode.x).nll(episode.y).mean().backward()
+    for name, parameter in learner.backbone.named_parameters():
+        assert_close(parameter.grad, state[f"backbone.{name}"].grad)
+    assert_close(learner.head.weight.grad, state["head.weight"].grad.sum(0))  # both targets start from it
+
+
+def test_first_order_says_so_and_the_second_order_does_not() -> None:
+    assert build(("maml", {"first_order": True}, "regression")).first_order
+    assert not build(("maml", {}, "regression")).first_order
+
+
+def test_a_body_with_running_statistics_cannot_be_adapted() -> None:
+    with pytest.raises(InvalidParameter, match="running batch statistics"):
+        build_learner("maml", build_backbone("conv4", (1, 16, 16), {}), {}, "classification")

@@ -1,0 +1,93 @@
+import numpy as np
+import sklearn.linear_model
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.testing import assert_close
+
+from meta_core.learners.ridge import ridge
+from meta_core.types import Gaussian, Support
+from tests.learners.cases import answers, build, draw
+
+
+def textbook(x: Tensor, y: Tensor, penalty: float) -> Tensor:
+    reference = sklearn.linear_model.Ridge(alpha=penalty, fit_intercept=False).fit(x.numpy(), y.numpy())
+    return torch.from_numpy(np.atleast_2d(reference.coef_).T)  # [D, K]
+
+
+def scaled(z: Tensor) -> tuple[Tensor, Tensor]:
+    size = z.square().sum(-1).mean().sqrt()
+    return torch.cat([z / size, torch.ones_like(z[:, :1])], -1), size
+
+
+def test_classification_is_the_ridge_of_the_textbook() -> None:
+    support = draw("classification").support
+    learner = build(("ridge", {"penalty": 0.7, "scale": 3.0}, "classification"), "identity")
+    x, size = scaled(support.x)
+    weight = 3 * textbook(x, 2 * F.one_hot(support.y, 3).double() - 1, 0.7)
+    weight[:-1] /= size
+    assert_close(learner.adapt(support)["weight"].detach(), weight, rtol=1e-6, atol=1e-6)
+
+
+def test_regression_is_the_ridge_of_the_textbook_on_standardised_targets() -> None:
+    episode = draw("regression")
+    support = episode.support
+    learner = build(("ridge", {"penalty": 0.7}, "regression"), "identity")
+    mean, deviation = support.y.mean(0), support.y.std(0, correction=0)
+    x, size = scaled(support.x)
+    queries = torch.cat([episode.x / size, torch.ones(len(episode.x), 1)], -1)
+    expected = queries @ textbook(x, (support.y - mean) / deviation, 0.7) * deviation + mean
+    prediction = learner.predict(learner.adapt(support), episode.x)
+    assert isinstance(prediction, Gaussian)
+    assert_close(prediction.mean.detach(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_both_forms_are_the_same() -> None:
+    rng = torch.Generator().manual_seed(0)
+    x, y = torch.randn(6, 5, generator=rng).double(), torch.randn(6, 2, generator=rng).double()
+    penalties = torch.tensor([0.1, 2.0]).double()
+    primal = ridge(x, y, penalties)
+    dual = ridge(torch.cat([x, torch.zeros(6, 3).double()], -1), y, penalties)  # more features than examples
+    assert_close(primal.weight, dual.weight[:, :5])
+    assert_close(primal.left_out, dual.left_out)
+
+
+def test_leaving_one_out_is_refitting_without_it() -> None:
+    rng = torch.Generator().manual_seed(0)
+    for features in (3, 12):  # the primal and the dual form
+        x, y = torch.randn(8, features, generator=rng).double(), torch.randn(8, 2, generator=rng).double()
+        left_out = ridge(x, y, torch.tensor([0.3]).double()).left_out[0]
+        for i in range(8):
+            others = torch.arange(8) != i
+            assert_close(left_out[i], x[i] @ textbook(x[others], y[others], 0.3))
+
+
+def test_noise_is_answered_with_a_larger_penalty_than_a_line() -> None:
+    rng = torch.Generator().manual_seed(0)
+    x = torch.randn(40, 5, generator=rng).double()
+    line, noise = x[:, :1] * 3 + 1, torch.randn(40, 1, generator=rng).double()
+    learner = build(("ridge", {}, "regression"), "identity", (5,))
+    of_line, of_noise = (learner.adapt(Support(x, y, None)) for y in (line, noise))
+    assert_close(of_line["weight"][[0, -1], 0], torch.tensor([3.0, 1.0]).double(), rtol=1e-3, atol=1e-3)
+    assert of_line["variance"] < 1e-4
+    assert of_noise["variance"] > 0.5
+
+
+def test_the_scale_of_the_embedding_does_not_matter() -> None:
+    episode = draw("classification")
+    learner = build(("ridge", {}, "classification"), "identity")
+    large = Support(1000 * episode.support.x, episode.support.y, 3)
+    small = learner.predict(learner.adapt(episode.support), episode.x)
+    assert_close(answers(learner.predict(learner.adapt(large), 1000 * episode.x)), answers(small))
+
+
+def test_nine_tenths_of_the_truth_lies_within_the_ninety_percent_interval() -> None:
+    rng = torch.Generator().manual_seed(0)
+    learner, inside = build(("ridge", {}, "regression"), "identity", (3,)), []
+    for _ in range(100):
+        x, w = torch.randn(40, 3, generator=rng).double(), torch.randn(3, 1, generator=rng).double()
+        y = x @ w + 0.5 * torch.randn(40, 1, generator=rng).double()
+        prediction = learner.predict(learner.adapt(Support(x[:20], y[:20], None)), x[20:])
+        assert isinstance(prediction, Gaussian)
+        inside.append(((y[20:] - prediction.mean).abs() < 1.645 * prediction.variance.sqrt()).double().mean())
+    assert 0.84 < torch.stack(inside).mean() < 0.96
