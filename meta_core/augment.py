@@ -14,8 +14,8 @@ def small_affine(x: Tensor, rng: torch.Generator) -> Tensor:
     def uniform(most: float) -> Tensor:
         return (torch.rand(n, generator=rng) * 2 - 1) * most
 
-    angle, shear = uniform(math.radians(10)), uniform(0.15)
-    width, height = 1 + uniform(0.15), 1 + uniform(0.15)
+    angle = uniform(math.radians(10))
+    width, height, shear = 1 + uniform(0.15), 1 + uniform(0.15), uniform(0.15)
     cos, sin = angle.cos(), angle.sin()
     across = torch.stack([cos * width, (shear * cos - sin) * height, uniform(0.16)], dim=1)
     down = torch.stack([sin * width, (shear * sin + cos) * height, uniform(0.16)], dim=1)

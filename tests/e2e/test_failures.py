@@ -7,13 +7,13 @@ from typing import Any
 
 import httpx
 
-from meta_core.orders import PROGRESS_KEY
 from tests.drawings import support_of
 from tests.e2e.service import Service
 from tests.worker.site import until
+from worker.pulse import CLAIM_KEY
 
 BODY = {"base": "omniglot", "support": support_of(2)}
-ROWS: dict[str, list[Any]] = {"inputs": [{"a": i} for i in range(2000)], "labels": [str(i % 20) for i in range(2000)]}
+ROWS: dict[str, list[Any]] = {"inputs": [{"a": i} for i in range(800)], "labels": [str(i % 20) for i in range(800)]}
 SLOW = {"base": "table", "support": ROWS, "learner": "logistic"}
 """Long enough to be caught in the middle of it."""
 
@@ -22,7 +22,7 @@ def test_an_adapt_whose_worker_is_killed_is_finished_by_another(fragile_service:
     service = fragile_service
     with ThreadPoolExecutor() as pool:
         waiting: Future[httpx.Response] = pool.submit(service.adapt, SLOW, "wait=60")
-        until(lambda: service.redis.keys(f"{PROGRESS_KEY}*"))
+        until(lambda: service.redis.keys(f"{CLAIM_KEY}*"))
         service.workers[0].send_signal(signal.SIGKILL)
         killed = time.monotonic()
         service.start_worker("adapt")
