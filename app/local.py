@@ -7,13 +7,22 @@ from typing import Any, cast, get_args
 
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from app.settings import Settings
 from meta_core.artifact import pack, unpack
 from meta_core.base import Base, unpack_base
 from meta_core.catalogue import Catalogue
 from meta_core.dataset import Split, build_dataset
+from meta_core.download import Report
 from meta_core.episodes import Size, TaskSource
 from meta_core.errors import InvalidParameter, InvalidTask
 from meta_core.evaluation import evaluate
@@ -65,6 +74,7 @@ def make_base(recipe: Recipe, settings: Settings, output: Path | None) -> Base:
             device=choose_device(settings.device),
             report=report,
             checkpoints=checkpoints,
+            fetching=_downloads(progress),
         )
     if output is None:
         base = catalogue.publish(base, job=new_id("job"))
@@ -90,16 +100,15 @@ def evaluate_base(
     """Scores of a base model (a name, or a file) on tasks of a dataset; `learner` is one to put on its embeddings."""
     base = _load_base(reference, settings)
     name, values = _dataset_of(base, dataset, dataset_params)
-    tasks_of = build_dataset(name, settings.datasets / name, values)
-    if tasks_of.modality != base.spec.modality:
-        raise InvalidTask(f"{base.reference} reads {base.spec.modality}; dataset {name} holds {tasks_of.modality}")
-    source = tasks_of.source(_checked_split(split))
-    chosen = _chosen_learner(base, learner, params, source)
     prepare_process(torch.get_num_threads())
-    rng = torch.Generator().manual_seed(seed)
     with _progress() as progress:
+        tasks_of = build_dataset(name, settings.datasets / name, values, _downloads(progress))
+        if tasks_of.modality != base.spec.modality:
+            raise InvalidTask(f"{base.reference} reads {base.spec.modality}; dataset {name} holds {tasks_of.modality}")
+        source = tasks_of.source(_checked_split(split))
+        chosen = _chosen_learner(base, learner, params, source).to(choose_device(settings.device))
         bar = progress.add_task(base.reference, total=tasks)
-        chosen = chosen.to(choose_device(settings.device))
+        rng = torch.Generator().manual_seed(seed)
         result = evaluate(chosen, source, size, tasks, rng, report=lambda done: progress.update(bar, completed=done))
     asked = {"base": base.reference, "learner": chosen.name, "dataset": name, "split": split, **asdict(size)}
     return {**asked, "seed": seed, **asdict(result)}
@@ -138,6 +147,18 @@ def _checked_split(split: str) -> Split:
     if split in get_args(Split):
         return cast(Split, split)
     raise InvalidParameter(f"there is no split {split!r}; there are: {', '.join(get_args(Split))}")
+
+
+def _downloads(progress: Progress) -> Report:
+    """Reports every file that is fetched as a bar of its own."""
+    bars: dict[str, TaskID] = {}
+
+    def report(name: str, done: int, total: int | None) -> None:
+        if name not in bars:
+            bars[name] = progress.add_task(f"fetching {name}", loss=float("nan"), validation="–")
+        progress.update(bars[name], completed=done, total=total)
+
+    return report
 
 
 def _progress(*texts: str) -> Progress:

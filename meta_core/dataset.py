@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from meta_core.config import Config as AnyConfig
+from meta_core.download import Report, silent
 from meta_core.episodes import TaskSource
 from meta_core.modality import Description
 from meta_core.registry import Registry
@@ -16,7 +17,7 @@ Split = Literal["train", "validation", "train+validation", "test"]
 class Dataset(ABC):
     """Tasks in three parts that share no class: to train on, to choose by, and to report.
 
-    `folder` is where a dataset keeps or finds its files.
+    `folder` is where a dataset keeps or finds its files; `fetching` is told how far a download is.
     """
 
     name: ClassVar[str]
@@ -24,9 +25,10 @@ class Dataset(ABC):
     modality: ClassVar[str]
     """The modality whose tensors its tasks hold."""
 
-    def __init__(self, folder: Path, config: AnyConfig) -> None:
+    def __init__(self, folder: Path, config: AnyConfig, fetching: Report = silent) -> None:
         self.folder = folder
         self.config = config
+        self.fetching = fetching
 
     @abstractmethod
     def preprocessing(self) -> dict[str, Any]:
@@ -44,7 +46,7 @@ class Dataset(ABC):
 datasets: Registry[type[Dataset]] = Registry("dataset", "meta_core.datasets")
 
 
-def build_dataset(name: str, folder: Path, values: Mapping[str, Any]) -> Dataset:
+def build_dataset(name: str, folder: Path, values: Mapping[str, Any], fetching: Report = silent) -> Dataset:
     """A dataset by name. Raises `NotFound` or `InvalidParameter`."""
     cls = datasets[name]
-    return cls(folder, cls.Config.parse(values, f"dataset {name}"))
+    return cls(folder, cls.Config.parse(values, f"dataset {name}"), fetching)

@@ -14,6 +14,7 @@ from meta_core.backbone import backbones
 from meta_core.base import Base, BaseSpec
 from meta_core.config import Config
 from meta_core.dataset import build_dataset, datasets
+from meta_core.download import Report, silent
 from meta_core.ids import checked_name
 from meta_core.learner import Learner, learners
 from meta_core.training import Checkpoints, MetaTraining, Progress, TrainingConfig
@@ -48,10 +49,11 @@ def meta_train(
     device: torch.device,
     report: Callable[[Progress], None],
     checkpoints: Checkpoints | None = None,
+    fetching: Report = silent,
 ) -> Base:
     """Train to the end, continuing from the last checkpoint, and return the base model with its provenance."""
     started = time.monotonic()
-    dataset = build_dataset(recipe.dataset, datasets_folder / recipe.dataset, recipe.dataset_params)
+    dataset = build_dataset(recipe.dataset, datasets_folder / recipe.dataset, recipe.dataset_params, fetching)
     chosen = recipe.training.validation_tasks > 0
     source = dataset.source("train" if chosen else "train+validation", augmented=True)
     validation = dataset.source("validation") if chosen else None

@@ -84,7 +84,7 @@ class Omniglot(Dataset):
         if (self.folder / "classes.csv").exists():
             return _packed_drawings(self.folder)
         for name, (url, checksum) in {**ARCHIVES, **SPLIT_FILES}.items():
-            fetch(url, self.folder / name, checksum)
+            fetch(url, self.folder / name, checksum, self.fetching)
         return official_drawings(self.folder)
 
 
