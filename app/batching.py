@@ -1,14 +1,15 @@
 """Predictions of concurrent requests computed together: while one batch computes, the next one gathers."""
 
 import asyncio
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
+from app.bodies import plain_inputs
 from app.cache import ModelCache
+from app.schemas import ArrayInputs
 from meta_core.adapted import AdaptedModel
 from meta_core.engine import Answer, Engine
 from meta_core.errors import Unavailable
@@ -25,25 +26,36 @@ class Question:
 
     tenant: str
     model: str
-    inputs: Sequence[Any]
+    inputs: list[Any] | ArrayInputs
+
+
+Item = tuple[AdaptedModel, Tensor]
 
 
 class Batcher:
-    """Answers questions in the order they came, on one thread, so that requests never share a core with each other."""
+    """Answers questions in the order they came, on one thread, so that requests never share a core with each other.
+
+    Reading the inputs is not part of a batch: one large image delays nobody else's answer.
+    """
 
     def __init__(self, engine: Engine, cache: ModelCache) -> None:
         self._engine = engine
         self._cache = cache
-        self._waiting: asyncio.Queue[tuple[Question, asyncio.Future[list[Answer]]]] = asyncio.Queue(MOST_WAITING)
+        self._waiting: asyncio.Queue[tuple[Item, asyncio.Future[list[Answer]]]] = asyncio.Queue(MOST_WAITING)
+        self._reading = 0
         self._thread = ThreadPoolExecutor(1, "predict")
 
     async def answer(self, question: Question) -> list[Answer]:
         """The answers to one request. Raises `Unavailable` when too many are waiting."""
-        future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        if self._reading + self._waiting.qsize() >= MOST_WAITING:
+            raise Unavailable(f"{MOST_WAITING} requests are waiting already")
+        self._reading += 1
         try:
-            self._waiting.put_nowait((question, future))
-        except asyncio.QueueFull:
-            raise Unavailable(f"{MOST_WAITING} requests are waiting already") from None
+            item = await asyncio.to_thread(self._read, question)
+        finally:
+            self._reading -= 1
+        future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
+        await self._waiting.put((item, future))
         return await future
 
     async def run(self) -> None:
@@ -53,24 +65,19 @@ class Batcher:
             batch = [await self._waiting.get()]
             while len(batch) < MOST_TOGETHER and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
-            answers = await loop.run_in_executor(self._thread, self._compute, [question for question, _ in batch])
+            answers = await loop.run_in_executor(self._thread, self._compute, [item for item, _ in batch])
             for (_, future), answer in zip(batch, answers, strict=True):
                 _settle(future, answer)
 
-    def _compute(self, questions: list[Question]) -> list[list[Answer] | Exception]:
-        read = [self._read(question) for question in questions]
-        try:
-            answers = iter(self._engine.predict([item for item in read if not isinstance(item, Exception)]))
-        except Exception as error:  # falls on the question that caused it alone, and is raised by its request
-            return [error] if len(questions) == 1 else [self._compute([question])[0] for question in questions]
-        return [item if isinstance(item, Exception) else next(answers) for item in read]
+    def _read(self, question: Question) -> Item:
+        model = self._cache.get(question.tenant, question.model)
+        return model, self._engine.read(model, plain_inputs(question.inputs))
 
-    def _read(self, question: Question) -> tuple[AdaptedModel, Tensor] | Exception:
+    def _compute(self, items: list[Item]) -> list[list[Answer] | Exception]:
         try:
-            model = self._cache.get(question.tenant, question.model)
-            return model, self._engine.read(model, question.inputs)
-        except Exception as error:  # belongs to this one question, whose request raises it
-            return error
+            return [*self._engine.predict(items)]
+        except Exception as error:  # falls on the question that caused it alone, and is raised by its request
+            return [error] if len(items) == 1 else [self._compute([item])[0] for item in items]
 
 
 def _settle(future: asyncio.Future[list[Answer]], answer: list[Answer] | Exception) -> None:

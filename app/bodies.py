@@ -1,14 +1,15 @@
 """Request bodies in either of their forms, JSON or multipart, as the same value."""
 
+import asyncio
 import base64
 import binascii
-import json
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import pydantic
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
+from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
@@ -60,7 +61,7 @@ def _is_form(request: Request) -> bool:
 
 async def _json(request: Request, model: type[Body]) -> Body:
     try:
-        return model.model_validate_json(await request.body())
+        return await asyncio.to_thread(model.model_validate_json, await request.body())
     except pydantic.ValidationError as error:
         raise _body_error(error) from None
 
@@ -79,7 +80,7 @@ async def _form(request: Request) -> tuple[dict[str, Any], list[tuple[str, bytes
 
 def _parsed(name: str, text: str) -> Any:
     try:
-        return json.loads(text)
+        return from_json(text, allow_inf_nan=False)
     except ValueError as error:
         raise InvalidRequest(f"the form field {name} is not JSON: {error}") from None
 

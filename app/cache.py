@@ -21,6 +21,7 @@ class ModelCache:
         self._capacity = capacity
         self._models: OrderedDict[tuple[str, str], AdaptedModel] = OrderedDict()
         self._bytes = 0
+        self._changes = 0
         self._lock = threading.Lock()
 
     def get(self, tenant: str, id: str) -> AdaptedModel:
@@ -29,20 +30,24 @@ class ModelCache:
             if (tenant, id) in self._models:
                 self._models.move_to_end((tenant, id))
                 return self._models[tenant, id]
+            changes = self._changes
         model = self._load(tenant, id)
         with self._lock:
-            self._keep((tenant, id), model)
+            if changes == self._changes:  # else it may have been deleted while it was read
+                self._keep((tenant, id), model)
         return model
 
     def evict(self, id: str) -> None:
         """Forget a model that was deleted."""
         with self._lock:
+            self._changes += 1
             for key in [key for key in self._models if key[1] == id]:
                 self._drop(key)
 
     def clear(self) -> None:
         """Forget all, for when news of deletions may have been missed."""
         with self._lock:
+            self._changes += 1
             self._models.clear()
             self._bytes = 0
 

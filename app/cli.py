@@ -146,6 +146,8 @@ def models(
 ) -> None:
     """List adapted models, newest first; show or delete one."""
     client = Client(url)
+    if id is None and delete:
+        raise InvalidParameter("say which model to delete: shotput models ID --delete")
     if id is None:
         page = client.get("/models", limit=limit)
         columns = ("id", "status", "name", "base", "learner", "created_at")

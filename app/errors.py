@@ -12,11 +12,11 @@ from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
 
 from meta_core.errors import (
-    Cancelled,
     CorruptArtifact,
     DownloadFailed,
     Gone,
     InvalidExample,
+    InvalidParameter,
     InvalidRequest,
     LimitExceeded,
     MetaError,
@@ -32,7 +32,6 @@ STATUS: dict[type[MetaError], int] = {
     Gone: 410,
     NotReady: 409,
     Unusable: 409,
-    Cancelled: 409,
     Unavailable: 503,
     DownloadFailed: 502,
     CorruptArtifact: 500,
@@ -87,6 +86,8 @@ async def _meta_error(request: Request, error: Exception) -> JSONResponse:
 def _pointers(request: Request, error: MetaError) -> list[dict[str, str]]:
     if isinstance(error, LimitExceeded):
         return [{"pointer": "", "detail": str(error), "setting": f"SHOTPUT_{error.limit.upper()}"}]
+    if isinstance(error, InvalidParameter) and error.parameter:
+        return [{"pointer": f"/params/{error.parameter[:100]}", "detail": str(error)}]
     if not isinstance(error, InvalidExample):
         return []
     parent = "/support" if request.url.path.endswith("/adapt") else ""
@@ -95,13 +96,15 @@ def _pointers(request: Request, error: MetaError) -> list[dict[str, str]]:
 
 async def _validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    errors = [{"pointer": _pointer(found["loc"]), "detail": found["msg"]} for found in error.errors()[:20]]
+    errors = [{"pointer": _pointer(found), "detail": found["msg"]} for found in error.errors()[:20]]
     detail = "; ".join(f"{found['pointer'] or 'the request'}: {found['detail']}" for found in errors[:3])
     return problem(request, 422, "invalid_request", detail, errors)
 
 
-def _pointer(location: Sequence[str | int]) -> str:
-    parts = location[1:] if location and location[0] == "body" else location
+def _pointer(found: dict[str, Any]) -> str:
+    if found["type"] == "json_invalid":  # its place is an offset, which the message has too
+        return ""
+    parts = [part for part in found["loc"] if part not in ("body", "list[any]", "ArrayInputs")]
     return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
 
 

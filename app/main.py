@@ -31,10 +31,12 @@ with it.
 """
 
 
-def create_app(store: Store, redis_url: str, limits: Limits, *, device: torch.device, wait_seconds: float) -> FastAPI:
+def create_app(
+    store: Store, redis_url: str, limits: Limits, *, device: torch.device, wait_seconds: float, cache_bytes: int
+) -> FastAPI:
     """The API on a store and a Redis."""
     engine = Engine(Catalogue(store), device, limits)
-    cache = ModelCache(store, 1 << 30)
+    cache = ModelCache(store, cache_bytes)
     parts = Parts(store, Orders(store, redis_url), engine, cache, Batcher(engine, cache), wait_seconds)
 
     @contextlib.asynccontextmanager
@@ -69,4 +71,5 @@ def build() -> FastAPI:
         settings.limits(),
         device=choose_device(settings.device),
         wait_seconds=settings.wait,
+        cache_bytes=settings.cache_bytes,
     )

@@ -10,7 +10,9 @@ from typing import Any
 
 import redis
 import redis.asyncio
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from redis.retry import Retry
 from rq import Queue
 from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
@@ -46,7 +48,9 @@ class Orders:
     def __init__(self, store: Store, redis_url: str) -> None:
         self.store = store
         self._redis_url = redis_url
-        self.redis = redis.Redis.from_url(redis_url, socket_timeout=5, socket_connect_timeout=2)
+        self.redis = redis.Redis.from_url(
+            redis_url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
+        )
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
 
     def submit(self, order: Order, support: bytes | None = None) -> None:
@@ -128,7 +132,10 @@ class Orders:
         """
         while True:
             try:
-                async with redis.asyncio.Redis.from_url(self._redis_url) as client, client.pubsub() as channel:
+                async with (
+                    redis.asyncio.Redis.from_url(self._redis_url, health_check_interval=10) as client,
+                    client.pubsub() as channel,
+                ):
                     await channel.subscribe(DONE_CHANNEL)
                     missed()
                     async for message in channel.listen():

@@ -1,5 +1,6 @@
 """What the API takes and gives, as JSON."""
 
+import json
 from typing import Annotated, Any, Literal
 
 import pydantic
@@ -21,7 +22,7 @@ class ArrayInputs(Strict):
 
 
 Inputs = Annotated[
-    list[Any] | ArrayInputs,
+    Annotated[list[Any], Field(max_length=100_000)] | ArrayInputs,
     Field(
         description="One entry an example, as the base model's modality wants them: `image` a base64 string, data URL "
         "or nested list; `table` an object column → value; `vector` a list of numbers. Or all as one array: "
@@ -35,7 +36,8 @@ class SupportBody(Strict):
 
     inputs: Inputs
     labels: list[Any] = Field(
-        description="Strings, integers or booleans are classes; floats are regression targets, a list of them several."
+        max_length=100_000,
+        description="Strings, integers or booleans are classes; floats are regression targets, a list of them several.",
     )
 
 
@@ -76,8 +78,8 @@ class AdaptBody(Strict):
     @pydantic.field_validator("metadata")
     @classmethod
     def _small(cls, value: dict[str, Any]) -> dict[str, Any]:
-        if len(str(value)) > 16_000:
-            raise ValueError("metadata is at most 16,000 characters")
+        if len(json.dumps(value, allow_nan=False)) > 16_000:
+            raise ValueError("metadata is at most 16,000 characters of JSON")
         return value
 
 

@@ -10,19 +10,25 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from meta_core.errors import CorruptArtifact
+from meta_core.errors import CorruptArtifact, InvalidRequest
 
 FORMAT = 1
 KEY = "shotput"
-LONGEST_HEADER = 16_000_000
+LONGEST_WRITTEN = 4_000_000
+"""Characters of our own header; quoted once more inside the file it is longer, but still below what is read."""
+LONGEST_HEADER = 32_000_000
 """Bytes; a file that claims more is not read any further."""
 
 Header = dict[str, Any]
 
 
 def pack(tensors: Mapping[str, Tensor], header: Header) -> bytes:
-    """Tensors and header as the bytes of one artifact."""
+    """Tensors and header as the bytes of one artifact. Raises `InvalidRequest` for a header that is too long."""
     metadata = {KEY: json.dumps({"format": FORMAT, **header}, separators=(",", ":"), allow_nan=False)}
+    if len(metadata[KEY]) > LONGEST_WRITTEN:
+        raise InvalidRequest(
+            f"what describes this is {len(metadata[KEY])} characters long; at most {LONGEST_WRITTEN} are kept"
+        )
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     return safetensors.torch.save(plain, metadata)
 

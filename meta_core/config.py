@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import pydantic
 
-from meta_core.errors import InvalidParameter
+from meta_core.errors import InvalidParameter, shown
 
 MADE_WITH_THE_WEIGHTS: dict[str, Any] = {"x-when": "meta-train"}
 """Put into `json_schema_extra` of a field that shapes the weights: it cannot be changed at `/adapt`."""
@@ -22,18 +22,18 @@ class Config(pydantic.BaseModel):
         unknown = sorted(set(values) - set(cls.model_fields))
         if unknown:
             known = ", ".join(cls.model_fields) or "none"
-            raise InvalidParameter(f"{owner} has no parameter {unknown[0]!r}; it has: {known}")
+            raise InvalidParameter(f"{owner} has no parameter {shown(unknown[0])}; it has: {known}", unknown[0])
         try:
             return cls.model_validate(dict(values))
         except pydantic.ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = ".".join(str(part) for part in first["loc"])
-            raise InvalidParameter(f"{owner}.{name}: {first['msg']}; found {first['input']!r}") from None
+            raise InvalidParameter(f"{owner}.{name}: {first['msg']}; found {shown(first['input'])}", name) from None
 
     def changed(self, values: Mapping[str, Any], owner: str) -> Self:
         """These settings with some changed at adapt time. Raises `InvalidParameter` for those that shape weights."""
         for name in values:
             field = type(self).model_fields.get(name)
             if field is not None and field.json_schema_extra == MADE_WITH_THE_WEIGHTS:
-                raise InvalidParameter(f"{owner}.{name} is fixed when the base model is meta-trained")
+                raise InvalidParameter(f"{owner}.{name} is fixed when the base model is meta-trained", name)
         return self.parse({**self.model_dump(), **values}, owner)

@@ -10,6 +10,7 @@ from meta_core.download import Report, silent
 from meta_core.episodes import TaskSource
 from meta_core.modality import Description
 from meta_core.registry import Registry
+from meta_core.types import Task
 
 Split = Literal["train", "validation", "train+validation", "test"]
 
@@ -33,6 +34,14 @@ class Dataset(ABC):
     @abstractmethod
     def preprocessing(self) -> dict[str, Any]:
         """Config of the modality with which a base model trained here must read its inputs."""
+
+    def task(self) -> Task:
+        """What kind of task it holds."""
+        return "classification"
+
+    def example_shape(self) -> tuple[int, ...] | None:
+        """Shape of one input, where it is known before any file is read."""
+        return None
 
     def description(self) -> Description | None:
         """What every task's inputs are read by, where it does not come from each support set."""

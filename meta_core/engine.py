@@ -2,6 +2,7 @@
 
 import functools
 import json
+import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,13 +17,13 @@ from meta_core.artifact import on_device, pack, unpack
 from meta_core.base import Base
 from meta_core.calibration import calibrated, calibration_of
 from meta_core.catalogue import Catalogue
-from meta_core.errors import InvalidTask
+from meta_core.errors import InvalidExample, InvalidTask
 from meta_core.labels import Label, class_name, read_labels
 from meta_core.learner import Learner, learners
 from meta_core.limits import Limits
 from meta_core.orders import Order, Result
 from meta_core.quality import leave_one_out, scores
-from meta_core.types import Gaussian, Prediction, Support, Task
+from meta_core.types import Gaussian, Prediction, State, Support, Task
 
 NORMAL_90 = 1.6448536
 """Standard deviations on each side of the mean that hold 90 % of a normal distribution."""
@@ -96,6 +97,8 @@ class Engine:
             state = learner.adapt(task)
             held_out = leave_one_out(learner, task)
         calibration = calibration_of(*held_out) if held_out else 1.0
+        quality = scores(held_out, calibration)
+        _check_finite(state, calibration, quality)
         details = {
             "params": asked["params"],
             "shape": shape,
@@ -103,7 +106,7 @@ class Engine:
             "calibration": calibration,
         }
         seconds = round(time.perf_counter() - started, 6)
-        record = {"scores": scores(held_out, calibration), "seconds": seconds}
+        record = {"scores": quality, "seconds": seconds}
         return Result(status="ready", record=record, details=details, tensors=state)
 
     def read(self, model: AdaptedModel, inputs: Sequence[Any]) -> Tensor:
@@ -178,7 +181,16 @@ def _choice(base: Base, request: TaskRequest, task: Task) -> tuple[str, dict[str
     return name, chosen.model_dump(mode="json")
 
 
+def _check_finite(state: State, calibration: float, quality: dict[str, Any]) -> None:
+    numbers = [calibration, *(value for value in quality.values() if value is not None)]
+    if not all(tensor.isfinite().all() for tensor in state.values()) or not all(map(math.isfinite, numbers)):
+        raise InvalidTask("nothing finite can be learned from these examples: their numbers are too large or too small")
+
+
 def _answers(prediction: Prediction, classes: tuple[Label, ...]) -> list[Answer]:
+    row_sums = sum(values.sum(-1) for values in vars(prediction).values())  # [Q]
+    for index in (~torch.as_tensor(row_sums).isfinite()).nonzero().flatten().tolist()[:1]:
+        raise InvalidExample(index, "the model has no finite answer to it; it is too far from the support set")
     if isinstance(prediction, Gaussian):
         return _targets(prediction)
     names = [class_name(label) for label in classes]

@@ -15,8 +15,9 @@ MetaError
 └── CorruptArtifact         bytes that are no artifact of ours
 """
 
+import reprlib
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 
 class MetaError(Exception):
@@ -50,9 +51,13 @@ class InvalidExample(InvalidRequest):
 
 
 class InvalidParameter(InvalidRequest):
-    """An unknown or impossible setting."""
+    """An unknown or impossible setting; `parameter` is its name, where there is one."""
 
     code = "invalid_parameter"
+
+    def __init__(self, detail: str, parameter: str | None = None) -> None:
+        super().__init__(detail)
+        self.parameter = parameter
 
 
 class LimitExceeded(InvalidRequest):
@@ -73,7 +78,7 @@ class NotFound(MetaError):
     @classmethod
     def among(cls, what: str, name: str, known: Iterable[str]) -> "NotFound":
         """The error for a name that is not one of the `known`."""
-        return cls(f"no {what} {name!r}; there are: {', '.join(sorted(known)) or 'none'}")
+        return cls(f"no {what} {shown(name)}; there are: {', '.join(sorted(known)) or 'none'}")
 
 
 class Gone(MetaError):
@@ -116,3 +121,9 @@ class CorruptArtifact(MetaError):
     """Bytes that are no artifact of ours, or of a newer format."""
 
     code = "corrupt_artifact"
+
+
+def shown(value: Any) -> str:
+    """A value as it may stand in a message: whoever sends a megabyte does not get it back."""
+    text = reprlib.repr(value)
+    return text if len(text) <= 100 else f"{text[:99]}…"

@@ -1,6 +1,5 @@
 """Labels as people send them: strings, integers and booleans are classes; floats are targets."""
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from meta_core.errors import InvalidExample, InvalidTask
+from meta_core.errors import InvalidExample, InvalidTask, shown
+from meta_core.limits import LARGEST_NUMBER
 from meta_core.types import Task
 
 Label = str | int | bool
@@ -54,10 +54,12 @@ def class_name(label: Label) -> str:
 def _kind(index: int, value: Any) -> str:
     if isinstance(value, str) and not 0 < len(value) <= LONGEST:
         raise InvalidExample(index, f"a class name has 1–{LONGEST} characters; found {len(value)}", "labels")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise InvalidExample(index, "integer labels have at most 64 bits", "labels")
     if isinstance(value, bool | int | float | str | list):
         return type(value).__name__
     raise InvalidExample(
-        index, f"a label is a string, integer, boolean, number or list of numbers; found {value!r}", "labels"
+        index, f"a label is a string, integer, boolean, number or list of numbers; found {shown(value)}", "labels"
     )
 
 
@@ -90,7 +92,9 @@ def _targets(values: Sequence[Any], kinds: list[str]) -> Labels:
 def _target(index: int, value: Any, kind: str) -> list[float]:
     row = value if kind == "list" else [value]
     if kind in ("str", "bool") or not row or not all(type(v) in (int, float) for v in row):
-        raise InvalidExample(index, f"a regression target is a number or a list of numbers; found {value!r}", "labels")
-    if not all(abs(v) < 1e30 and math.isfinite(v) for v in row):
-        raise InvalidExample(index, f"a target must be finite and below 1e30; found {value!r}", "labels")
-    return [float(v) for v in row]
+        problem = "a regression target is a number or a list of numbers"
+    elif not all(abs(v) < LARGEST_NUMBER for v in row):
+        problem = f"a target must be finite and below {LARGEST_NUMBER:g}"
+    else:
+        return [float(v) for v in row]
+    raise InvalidExample(index, f"{problem}; found {shown(value)}", "labels")

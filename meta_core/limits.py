@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from meta_core.errors import LimitExceeded
 
+LARGEST_NUMBER = 1e15
+"""Inputs and targets stay below, so that sums of their squares are finite in float32."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
@@ -13,8 +16,10 @@ class Limits:
     max_examples: int = 5_000
     max_queries: int = 5_000
     max_pixels: int = 16_000_000
+    max_total_pixels: int = 200_000_000
     max_columns: int = 1_000
-    max_body_bytes: int = 64_000_000
+    max_features: int = 2_000
+    max_body_bytes: int = 32_000_000
 
     def check(self, what: str, found: int, limit: str) -> None:
         """Raises `LimitExceeded` when `found` is more than the limit of that name."""

@@ -2,6 +2,7 @@
 
 import io
 import math
+import tokenize
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from meta_core.errors import InvalidRequest
 
 LONGEST_HEADER = 4096
+MOST_AXES = 8
 Array = npt.NDArray[Any]
 
 
@@ -26,13 +28,13 @@ def read_npy(content: bytes) -> Array:
             (2, 0): np.lib.format.read_array_header_2_0,
         }[version]
         shape, fortran_order, dtype = read_header(stream, max_header_size=LONGEST_HEADER)
-    except (ValueError, KeyError, SyntaxError, TypeError) as error:
+    except (ValueError, KeyError, SyntaxError, TypeError, tokenize.TokenError) as error:
         raise InvalidRequest(f"not a .npy file of version 1 or 2: {error}") from None
     if dtype.kind not in "biuf" or dtype.hasobject:
         raise InvalidRequest(f"a .npy array holds booleans, integers or floats; found {dtype}")
     if fortran_order:
         raise InvalidRequest("a .npy array must be in C order; found Fortran order")
     expected, found = math.prod(shape) * dtype.itemsize, len(content) - stream.tell()
-    if not shape or expected != found:
+    if not 0 < len(shape) <= MOST_AXES or min(shape) < 0 or max(shape) >= 2**31 or expected != found:
         raise InvalidRequest(f"the .npy header says shape {shape} of {dtype}, {expected} bytes; found {found}")
     return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape)

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from meta_core.artifact import Header, header_length, pack, unpack_header
-from meta_core.errors import CorruptArtifact, Gone, NotFound, NotReady, Unusable
+from meta_core.errors import CorruptArtifact, Gone, InvalidTask, NotFound, NotReady, Unusable
 from meta_core.ids import checkpoint_key, order_key, result_key, support_key
 from meta_core.store import Store
 
@@ -75,7 +75,7 @@ def accept(store: Store, order: Order, support: bytes | None = None) -> None:
     """Make an order durable. Only after this may it be queued, and its acceptance be told."""
     if support is not None:
         store.create(support_key(order.tenant, order.id), support)
-    store.create(order_key(order.tenant, order.id), json.dumps(asdict(order)).encode())
+    store.create(order_key(order.tenant, order.id), json.dumps(asdict(order), allow_nan=False).encode())
 
 
 def load_order(store: Store, tenant: str, id: str) -> Order | None:
@@ -122,6 +122,8 @@ def finish(store: Store, order: Order, result: Result) -> bool:
     store.delete(order_key(order.tenant, order.id))
     if order.kind == "meta-train":
         store.delete(checkpoint_key(order.tenant, order.id))
+    elif first and result.status != "ready":
+        store.delete(support_key(order.tenant, order.id))
     return first
 
 
@@ -160,6 +162,8 @@ def require_ready(status: str | None, record: Mapping[str, Any], id: str) -> Non
         raise Gone(f"{id} was deleted at {record['deleted_at']}")
     if status in ("queued", "running"):
         raise NotReady(f"{id} is {status}; it can be used once it is ready")
+    if status != "ready" and str(record.get("error", {}).get("code")).startswith("invalid_"):
+        raise InvalidTask(record["error"]["detail"])
     if status != "ready":
         raise Unusable(f"{id} {status}: {record.get('error', {}).get('detail', 'no reason was kept')}")
 

@@ -4,6 +4,8 @@ import ctypes
 
 import torch
 
+from meta_core.errors import InvalidParameter
+
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _KEPT_BLOCK = 32 << 20
@@ -29,4 +31,7 @@ def choose_device(name: str) -> torch.device:
     """The device of that name; "auto" is a GPU if there is one."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(name)
+    try:
+        return torch.zeros(0, device=name).device
+    except (RuntimeError, AssertionError) as error:  # the latter from builds without CUDA
+        raise InvalidParameter(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}") from None

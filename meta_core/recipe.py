@@ -10,20 +10,21 @@ from typing import Any
 import torch
 from pydantic import Field
 
-from meta_core.backbone import backbones
+from meta_core.backbone import build_backbone
 from meta_core.base import Base, BaseSpec
 from meta_core.config import Config
-from meta_core.dataset import build_dataset, datasets
+from meta_core.dataset import build_dataset
 from meta_core.download import Report, silent
-from meta_core.ids import checked_name
-from meta_core.learner import Learner, learners
+from meta_core.errors import InvalidParameter
+from meta_core.ids import NAME
+from meta_core.learner import Learner, build_learner
 from meta_core.training import Checkpoints, MetaTraining, Progress, TrainingConfig
 
 
 class Recipe(Config):
     """All that decides what a base model becomes; the same recipe makes the same weights on the same machine."""
 
-    name: str = Field("", max_length=64, description="name of the base model; a new version of it is made")
+    name: str = Field(pattern=f"^{NAME.pattern}$", description="name of the base model; a new version of it is made")
     summary: str = Field("", max_length=500, description="what it is for, in a sentence")
     dataset: str = Field(description="name of the dataset")
     dataset_params: dict[str, Any] = Field(default_factory=dict)
@@ -35,10 +36,12 @@ class Recipe(Config):
 
     def check(self) -> None:
         """Raises what `meta_train` would for names and parameters that are not right, before any work."""
-        checked_name(self.name)
-        datasets[self.dataset].Config.parse(self.dataset_params, f"dataset {self.dataset}")
-        learners[self.learner].Config.parse(self.params, f"learner {self.learner}")
-        backbones[self.backbone].Config.parse(self.backbone_params, f"backbone {self.backbone}")
+        dataset = build_dataset(self.dataset, Path(), self.dataset_params)
+        backbone = build_backbone(self.backbone, dataset.example_shape() or (1,), self.backbone_params)
+        learner = build_learner(self.learner, backbone, self.params, dataset.task())
+        if learner.without_gradient or not any(True for _ in learner.parameters()):
+            why = learner.without_gradient or f"with backbone {self.backbone} it has no meta-parameters"
+            raise InvalidParameter(f"learner {self.learner} cannot be meta-trained: {why}")
 
 
 def meta_train(

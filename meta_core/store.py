@@ -11,7 +11,7 @@ import obstore.store
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.exceptions import NotFoundError as MissingObject
 
-from meta_core.errors import NotFound, Unavailable
+from meta_core.errors import InvalidParameter, NotFound, Unavailable
 
 
 class Store:
@@ -29,7 +29,10 @@ class Store:
             self._folder.mkdir(parents=True, exist_ok=True)
             self._objects: obstore.store.ObjectStore = obstore.store.LocalStore(self._folder)
         else:
-            self._objects = obstore.store.from_url(url)
+            try:
+                self._objects = obstore.store.from_url(url)
+            except (BaseError, ValueError) as error:
+                raise InvalidParameter(f"{url!r} is no store: {error}") from None
 
     def create(self, key: str, content: bytes) -> bool:
         """Put an object unless there is one; says whether this call put it. Of several at once, one wins."""

@@ -51,7 +51,9 @@ def test_shots_are_counted_under_the_name_a_class_has_in_json() -> None:
         ([1.0, True], 1, "True"),
         ([[1.0, 2.0], [1.0]], 1, "2 targets, this one 1"),
         ([[1.0], []], 1, "found \\[\\]"),
-        ([1.0, 10**400], 1, "1e30"),
+        ([1.0, 10**400], 1, "64 bits"),
+        ([1, 10**30], 1, "64 bits"),
+        ([1.0, 1e15], 1, "1e\\+15"),
     ],
 )
 def test_the_first_wrong_label_is_named(values: list[Any], index: int, words: str) -> None:

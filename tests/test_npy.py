@@ -39,6 +39,10 @@ def test_an_array_comes_back_as_numpy_wrote_it(dtype: str) -> None:
         npy(np.zeros((2, 3))).replace(b"(2, 3)", b"(9, 3)"),
         npy(np.zeros((2, 3))).replace(b"(2, 3)", b"(-2,3)"),
         npy(np.zeros((2, 3))).replace(b"<f8", b"|O8"),
+        npy(np.zeros((2, 2))).replace(b"(2, 2)", b"(-2,-2)"[:6]),
+        npy(np.zeros((4, 1))).replace(b"(4, 1), }", b"(-2,-2), }"[:9]),
+        npy(np.zeros((1,) * 9)),
+        npy(np.zeros((2, 0))).replace(b"(2, 0), }   ", b"(9999999999,0)"[:12]),
     ],
 )
 def test_anything_else_is_refused(content: bytes) -> None:

@@ -11,6 +11,7 @@ from meta_core.orders import JOBS, Kind, Order, Result, now
 from meta_core.recipe import Recipe
 from meta_core.training import Progress
 from worker.checkpoints import StoredCheckpoints
+from worker.interrupt import cancellable
 from worker.life import Interrupted, carry_out, forgive_all_attempts
 from worker.workplace import Workplace
 
@@ -32,7 +33,9 @@ def adapt(place: Workplace, engine: Engine, tenant: str, id: str) -> None:
 
     def adapted(order: Order) -> Result:
         place.pulse.board.stage = "adapting"
-        return engine.adapt_order(order, place.store.get(support_key(tenant, id)))
+        support = place.store.get(support_key(tenant, id))
+        with cancellable(place.pulse):
+            return engine.adapt_order(order, support)
 
     carry_out(place, tenant, id, adapted)
 

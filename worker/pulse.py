@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import threading
+from collections.abc import Callable
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -36,6 +37,7 @@ class Pulse(threading.Thread):
         self.worker = name
         self.board = Board()
         self.unwanted = False
+        self.when_unwanted: Callable[[], None] | None = None
         self._redis = redis
         self._store = store
         self._own = {"queue": queue, "pid": os.getpid(), "started_at": now()}
@@ -94,4 +96,7 @@ class Pulse(threading.Thread):
                 signs.execute()
         if current is not None and self._store.exists(result_key(*current)):
             with self._lock:
+                first = current == self._current and not self.unwanted
                 self.unwanted = current == self._current
+            if first and self.when_unwanted is not None:
+                self.when_unwanted()

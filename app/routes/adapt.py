@@ -13,7 +13,7 @@ from app.schemas import AdaptBody, ModelView
 from app.views import model_view
 from meta_core.engine import TaskRequest
 from meta_core.ids import new_id
-from meta_core.orders import Order, now
+from meta_core.orders import Order, now, require_ready
 
 router = APIRouter(tags=["adapt and predict"])
 
@@ -59,7 +59,9 @@ async def adapt(
         response.status_code = 202
         response.headers["Location"] = f"/jobs/{order.id}"
         response.headers["Retry-After"] = "1"
-    if prefer:
+    else:
+        require_ready(record["status"], record, order.id)
+    if seconds != parts.wait_seconds:
         response.headers["Preference-Applied"] = f"wait={seconds:g}"
     return model_view(record)
 
@@ -81,6 +83,8 @@ def _accept(parts: Parts, body: AdaptBody) -> Order:
 
 
 def preferred_wait(prefer: str | None, default: float) -> float:
-    """Seconds of a `Prefer: wait=…` header (RFC 7240), at most a minute."""
+    """Seconds of a `Prefer: wait=…` header (RFC 7240), at most a minute; `respond-async` alone waits for nothing."""
     found = re.search(r"\bwait\s*=\s*\"?(\d{1,4}(?:\.\d{1,3})?)", prefer or "")
-    return min(float(found[1]), 60.0) if found else default
+    if found:
+        return min(float(found[1]), 60.0)
+    return 0.0 if "respond-async" in (prefer or "") else default

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import logging
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -11,10 +12,11 @@ from app.deps import TENANT, Parts, PartsDep
 from app.openapi import only
 from app.schemas import ModelList, ModelView
 from app.views import model_view
-from meta_core.errors import Gone, NotFound
+from meta_core.errors import CorruptArtifact, Gone, NotFound
 from meta_core.ids import checked_id
 from meta_core.orders import delete_result, now, open_orders_of, results_of
 
+log = logging.getLogger("shotput.api")
 router = APIRouter(prefix="/models", tags=["adapted models"])
 
 
@@ -54,7 +56,10 @@ def _existing(parts: Parts, id: str) -> dict[str, Any]:
 
 
 def _delete(parts: Parts, id: str) -> None:
-    _existing(parts, id)
+    try:
+        _existing(parts, id)
+    except CorruptArtifact as error:
+        log.warning("%s is deleted though it cannot be read: %s", id, error)
     delete_result(parts.store, TENANT, id, now())
     parts.cache.evict(id)
     parts.orders.announce(id)
@@ -64,6 +69,10 @@ def _newest_first(parts: Parts, cursor: str | None) -> Iterator[dict[str, Any]]:
     ids = {*results_of(parts.store, TENANT, "mdl"), *open_orders_of(parts.store, TENANT, "mdl")}
     for id in sorted(ids, reverse=True):
         if cursor is None or id < cursor:
-            record = parts.orders.record(TENANT, id)
+            try:
+                record = parts.orders.record(TENANT, id)
+            except (NotFound, CorruptArtifact) as error:  # deleted just now, or damaged: the others are still listed
+                log.warning("%s is not listed: %s", id, error)
+                continue
             if record["status"] != "deleted":
                 yield record

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from meta_core.backbone import Backbone, Normalisation, backbones
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
+from meta_core.errors import InvalidParameter
 
 
 class Conv4Config(Config):
@@ -29,6 +30,10 @@ class Conv4(Backbone):
 
     def __init__(self, shape: tuple[int, ...], config: Conv4Config) -> None:
         super().__init__(shape, config)
+        if len(shape) != 3 or min(shape[1:]) < 16:
+            raise InvalidParameter(
+                f"backbone conv4 takes images of at least 16×16 pixels; inputs have shape {list(shape)}"
+            )
         channels, height, width = shape
         self.policy: Normalisation = "running" if config.norm == "batch" else "group"
         self.dimension = config.width * (height // 16) * (width // 16)

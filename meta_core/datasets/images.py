@@ -43,12 +43,16 @@ class Images(Dataset):
         """As configured."""
         return {"size": self.config.size, "channels": self.config.channels, "framing": self.config.framing}
 
+    def example_shape(self) -> tuple[int, ...]:
+        """Channels, height, width."""
+        return (self.config.channels, self.config.size, self.config.size)
+
     def source(self, split: Split, *, augmented: bool = False) -> ClassSource:
         """Classes of one split, read and framed as the service will read its users' images."""
         low, high = SHARES[split]
         classes = [folder for folder in self._class_folders() if low <= share_of(folder.name) < high]
         if len(classes) < 2:
-            raise InvalidTask(f"the {split} part of {self._root()} has {len(classes)} classes; it needs at least 2")
+            raise InvalidTask(f"the {split} part of {self.config.path} has {len(classes)} classes; it needs at least 2")
         images = [self._read(folder) for folder in classes]
         y = torch.cat([torch.full((len(x),), index) for index, x in enumerate(images)])
         return ClassSource(torch.cat(images), y, small_affine if augmented else None)
@@ -58,7 +62,7 @@ class Images(Dataset):
 
     def _class_folders(self) -> list[Path]:
         if not self._root().is_dir():
-            raise NotFound(f"there is no folder {self._root()}")
+            raise NotFound(f"there is no folder {self.config.path} among the images")
         return sorted(path for path in self._root().iterdir() if path.is_dir() and not path.name.startswith("."))
 
     def _read(self, folder: Path) -> Tensor:
@@ -67,7 +71,7 @@ class Images(Dataset):
         try:
             x = reader.read([path.read_bytes() for path in files], {})  # [M, channels, size, size]
         except InvalidExample as error:
-            raise InvalidTask(f"{files[error.index]}: {error.detail}") from None
+            raise InvalidTask(f"{folder.name}/{files[error.index].name}: {error.detail}") from None
         return (x * 255).round().to(torch.uint8)
 
 

@@ -70,6 +70,10 @@ class Omniglot(Dataset):
         """One channel, framed drawings."""
         return {"size": self.config.size, "channels": 1, "framing": "drawing"}
 
+    def example_shape(self) -> tuple[int, ...]:
+        """Channels, height, width."""
+        return (1, self.config.size, self.config.size)
+
     def source(self, split: Split, *, augmented: bool = False) -> ClassSource:
         """Characters of one split."""
         chosen = sorted((c, d, ink) for c, d, part, ink in self._drawings() if part in PARTS[split])

@@ -55,6 +55,14 @@ class Sinusoids(Dataset):
     config: SinusoidsConfig
     modality = "vector"
 
+    def task(self) -> Task:
+        """Regression."""
+        return "regression"
+
+    def example_shape(self) -> tuple[int, ...]:
+        """One number."""
+        return (1,)
+
     def preprocessing(self) -> dict[str, Any]:
         """Numbers are taken as they are."""
         return {}

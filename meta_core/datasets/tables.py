@@ -49,6 +49,10 @@ class Tables(Dataset):
         """Nothing beyond the defaults."""
         return {}
 
+    def task(self) -> Task:
+        """As configured."""
+        return self.config.task
+
     def description(self) -> Description | None:
         """The columns of the training rows, where the table describes them once."""
         if self.config.describe == "support":
@@ -128,7 +132,7 @@ def _members(targets: Sequence[str]) -> tuple[torch.Tensor, ...]:
 
 def _read_csv(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
-        raise NotFound(f"there is no table {path}")
+        raise NotFound(f"there is no {path.name} among the tables")
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 

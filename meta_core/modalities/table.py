@@ -11,11 +11,17 @@ from pydantic import Field
 from torch import Tensor
 
 from meta_core.config import Config
-from meta_core.errors import InvalidExample
+from meta_core.errors import InvalidExample, shown
+from meta_core.limits import LARGEST_NUMBER
 from meta_core.modality import Description, Modality, modalities
 
 Column = dict[str, Any]
 Floats = npt.NDArray[np.float64]
+
+LONGEST_TEXT = 500
+"""Characters of a column's name and of a cell."""
+FARTHEST = 1e4
+"""Standard deviations from the mean beyond which a number is not taken any farther."""
 
 
 class TableConfig(Config):
@@ -45,7 +51,9 @@ class TableModality(Modality):
         if not 0 < len(names) <= most:
             raise InvalidExample(0, f"a row has 1–{most} columns (setting max_columns); found {len(names)}")
         _check_columns(rows, names)
-        return {"columns": [_describe_column(name, [row[name] for row in rows], self.config) for name in names]}
+        columns = [_describe_column(name, [row[name] for row in rows], self.config) for name in names]
+        self.limits.check("features of a table row", sum(map(_width, columns)), "max_features")
+        return {"columns": columns}
 
     def read(self, inputs: Sequence[Any], description: Description) -> Tensor:
         """Rows as [N, features]."""
@@ -60,19 +68,20 @@ def _row(index: int, value: Any) -> Mapping[str, Any]:
     if isinstance(value, np.ndarray) and value.ndim == 1:
         value = {str(column): number for column, number in enumerate(value.tolist())}
     if not isinstance(value, dict):
-        raise InvalidExample(index, f"a table row is an object of column → value; found {str(value)[:80]}")
+        raise InvalidExample(index, f"a table row is an object of column → value; found {shown(value)}")
     for name, cell in value.items():
         _check_cell(index, name, cell)
     return value
 
 
 def _check_cell(index: int, name: str, cell: Any) -> None:
+    column = f"column {shown(name)}"
+    if len(name) > LONGEST_TEXT or (isinstance(cell, str) and len(cell) > LONGEST_TEXT):
+        raise InvalidExample(index, f"{column}: names and texts have at most {LONGEST_TEXT} characters")
     if not isinstance(cell, str | bool | int | float | None):
-        raise InvalidExample(
-            index, f"column {name!r} holds {str(cell)[:40]}; a cell is a number, string, boolean or null"
-        )
-    if isinstance(cell, int | float) and not abs(cell) < 1e30:
-        raise InvalidExample(index, f"column {name!r} holds {cell}; numbers must be finite and below 1e30")
+        raise InvalidExample(index, f"{column} holds {shown(cell)}; a cell is a number, string, boolean or null")
+    if isinstance(cell, int | float) and not abs(cell) < LARGEST_NUMBER:
+        raise InvalidExample(index, f"{column} holds {shown(cell)}; numbers are finite and below {LARGEST_NUMBER:g}")
 
 
 def _check_columns(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
@@ -80,8 +89,8 @@ def _check_columns(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> N
     for index, row in enumerate(rows):
         if row.keys() != expected:
             missing, unknown = sorted(expected - row.keys()), sorted(row.keys() - expected)
-            problem = f"lacks column {missing[0]!r} (send null where a value is missing)" if missing else ""
-            problem = problem or f"has column {unknown[0]!r}, which the other rows do not have"
+            problem = f"lacks column {shown(missing[0])} (send null where a value is missing)" if missing else ""
+            problem = problem or f"has column {shown(unknown[0])}, which the other rows do not have"
             raise InvalidExample(index, f"the row {problem}")
 
 
@@ -115,22 +124,33 @@ def _describe_column(name: str, cells: list[Any], config: TableConfig) -> Column
     return {"name": name, "kind": "category", "categories": categories, "missing": missing}
 
 
+def _width(column: Column) -> int:
+    values = 1 if column["kind"] == "number" else len(column["categories"])
+    return values + bool(column["missing"])
+
+
 def _read_column(column: Column, cells: list[Any]) -> Floats:
-    if column["kind"] == "number":
-        features = [_standardised(column, cells)]
-    else:
-        features = [np.asarray([_is(cell, category) for cell in cells]) for category in column["categories"]]
-    if column["missing"]:
-        features.append(np.asarray([float(cell is None) for cell in cells]))
-    return np.stack(features, axis=1) if features else np.zeros((len(cells), 0))
+    features = _standardised(column, cells) if column["kind"] == "number" else _one_hot(column, cells)
+    if not column["missing"]:
+        return features
+    missing = np.asarray([[float(cell is None)] for cell in cells])
+    return np.concatenate([features, missing], axis=1)
 
 
 def _standardised(column: Column, cells: list[Any]) -> Floats:
-    # text in a column of numbers says nothing that was learned, like a missing number
-    values = np.asarray([float(cell) if _is_number(cell) else math.nan for cell in cells])
-    standardised: Floats = np.nan_to_num((values - column["mean"]) / column["std"], nan=0.0)
+    for index, cell in enumerate(cells):
+        if cell is not None and not _is_number(cell):
+            raise InvalidExample(index, f"column {shown(column['name'])} holds numbers; found {shown(cell)}")
+    values = np.asarray([[math.nan if cell is None else float(cell)] for cell in cells])
+    # a missing number is the mean; so far out that one number would drown all others, nothing was learned
+    standardised: Floats = np.nan_to_num((values - column["mean"]) / column["std"], nan=0.0).clip(-FARTHEST, FARTHEST)
     return standardised
 
 
-def _is(cell: Any, category: str) -> float:
-    return float(cell is not None and _text(cell) == category)
+def _one_hot(column: Column, cells: list[Any]) -> Floats:
+    place = {category: index for index, category in enumerate(column["categories"])}
+    features = np.zeros((len(cells), len(place)))
+    known = [(row, place[_text(cell)]) for row, cell in enumerate(cells) if cell is not None and _text(cell) in place]
+    if known:
+        features[tuple(zip(*known, strict=True))] = 1
+    return features

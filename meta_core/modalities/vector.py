@@ -10,9 +10,11 @@ from pydantic import Field
 from torch import Tensor
 
 from meta_core.config import Config
-from meta_core.errors import InvalidExample
-from meta_core.limits import Limits
+from meta_core.errors import InvalidExample, shown
+from meta_core.limits import LARGEST_NUMBER, Limits
 from meta_core.modality import Description, Modality, modalities
+
+TOO_LARGE = f"numbers must be finite and below {LARGEST_NUMBER:g}"
 
 
 class VectorConfig(Config):
@@ -54,8 +56,8 @@ def _read(inputs: Sequence[Any], length: int | None, limits: Limits) -> npt.NDAr
     for index, row in enumerate(rows):
         if len(row) != length:
             raise InvalidExample(index, f"found {len(row)} numbers, where the support set has {length}")
-        if not (np.abs(row) < 1e30).all():
-            raise InvalidExample(index, "numbers must be finite and below 1e30")
+        if not (np.abs(row) < LARGEST_NUMBER).all():
+            raise InvalidExample(index, TOO_LARGE)
     return np.stack(rows)
 
 
@@ -65,8 +67,8 @@ def _row(index: int, value: Any) -> npt.NDArray[np.float64]:
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = [value]
     if not isinstance(value, list | tuple) or not all(type(v) in (int, float) for v in value):
-        raise InvalidExample(index, f"a vector is a list of numbers; found {str(value)[:80]}")
+        raise InvalidExample(index, f"a vector is a list of numbers; found {shown(value)}")
     try:
         return np.asarray(value, np.float64)
     except OverflowError:
-        raise InvalidExample(index, "numbers must be finite and below 1e30") from None
+        raise InvalidExample(index, TOO_LARGE) from None

@@ -39,6 +39,13 @@ class Service(Site):
         with (self.folder / "api.log").open("ab") as log:
             self.api = subprocess.Popen(command, env={**os.environ, **paths, **self.settings}, stdout=log, stderr=log)
 
+    def restart_api(self) -> None:
+        assert self.api is not None
+        self.api.kill()
+        self.api.wait()
+        self.start_api()
+        until(lambda: self.answers("/readyz"), seconds=60)
+
     def answers(self, path: str) -> bool:
         try:
             return self.client.get(path).status_code == 200

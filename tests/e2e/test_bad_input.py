@@ -83,6 +83,15 @@ BODIES: dict[str, tuple[Any, int, str, str]] = {
         "shape",
         "",
     ),
+    "labels of more than 64 bits": (table([{"a": 0}, {"a": 1}], [1, 10**30]), 422, "64 bits", "/support/labels/1"),
+    "long metadata": ({"base": "table", "support": ROWS, "metadata": {"a": "x" * 20_000}}, 422, "16,000", "/metadata"),
+    "a long cell": (table([{"a": "x"}, {"a": "y" * 501}], ["x", "y"]), 422, "500", "/support/inputs/1"),
+    "too many features": (
+        table([{f"column {i}": f"{i} {row}" for i in range(30)} for row in range(80)], ["x", "y"] * 40),
+        422,
+        "max_features",
+        "",
+    ),
     "npy that is none": ({"base": "omniglot", "support": {"inputs": {"npy": "AAAA"}, "labels": ["a"]}}, 422, "npy", ""),
 }
 
@@ -117,6 +126,20 @@ def test_numbers_that_are_none_are_refused(service: Service, number: str) -> Non
     body = json.dumps(table([{"a": 0}, {"a": "?"}], ["x", "y"])).replace('"?"', number)
     response = service.client.post("/adapt", content=body, headers={"content-type": "application/json"})
     check(response, 422, "finite", "/support/inputs/1")
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e999"])
+def test_metadata_that_cannot_be_kept_is_refused(service: Service, number: str) -> None:
+    body = json.dumps({**table([{"a": 0}, {"a": 1}], ["x", "y"]), "metadata": {"a": "?"}}).replace('"?"', number)
+    response = service.client.post("/adapt", content=body, headers={"content-type": "application/json"})
+    check(response, 422, "JSON", "/metadata")
+
+
+@pytest.mark.parametrize("metadata", ["[" * 100_000, "{", "NaN"])
+def test_a_form_field_that_is_no_json_is_refused(service: Service, metadata: str) -> None:
+    files = [(label, (f"{label}.png", b"")) for label in "ab"]
+    response = service.client.post("/adapt", data={"base": "omniglot", "metadata": metadata}, files=files)
+    check(response, 422, "metadata", "")
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 5000, b'{"base": "\\ud800"}'])
@@ -161,7 +184,9 @@ def test_unknown_paths_and_methods_are_problems_too(service: Service) -> None:
         ({"learner": "nothing"}, 404, "protonet"),
         ({"backbone": "nothing"}, 404, "conv4"),
         ({"params": {"nothing": 1}}, 422, "nothing"),
-        ({"name": "../x"}, 404, "no name"),
+        ({"backbone": "conv4"}, 422, "images"),
+        ({"learner": "protonet"}, 422, "not regression"),
+        ({"name": "../x"}, 422, "/name"),
         ({"training": {"steps": 0}}, 422, "steps"),
         ({"dataset": "images", "dataset_params": {"path": "../../etc"}}, 422, "path"),
     ],

@@ -45,6 +45,31 @@ def test_orders_that_redis_forgot_are_carried_out(fragile_service: Service) -> N
         assert service.client.get(f"/jobs/{id}", params={"wait": 30}).json()["status"] == "ready"
 
 
+def test_who_waits_for_an_order_hears_that_it_was_cancelled_or_deleted(fragile_service: Service) -> None:
+    service = fragile_service
+    service.workers[0].send_signal(signal.SIGSTOP)
+    for path, status in (("/jobs/", 409), ("/models/", 410)):
+        with ThreadPoolExecutor() as pool:
+            waiting = pool.submit(service.adapt, BODY, "wait=30")
+            id = until(lambda: _open_models(service))[0]
+            assert service.client.delete(path + id).is_success
+            assert waiting.result(timeout=10).status_code == status
+    service.workers[0].send_signal(signal.SIGCONT)
+
+
+def test_a_cancelled_adapt_makes_room_for_the_next(fragile_service: Service) -> None:
+    service = fragile_service
+    rows = [{"a": i, "b": i % 7} for i in range(5000)]
+    endless = {"base": "table", "support": {"inputs": rows, "labels": [f"{i % 200}" for i in range(5000)]}}
+    service.settings["SHOTPUT_MAX_WAYS"] = "200"
+    service.restart_api()
+    id = service.adapt(endless, "wait=0").json()["id"]
+    until(lambda: service.redis.exists(CLAIM_KEY + id))
+    assert service.client.delete(f"/jobs/{id}").json()["status"] == "cancelled"
+    assert service.adapt(BODY, "wait=20").status_code == 201
+    assert service.client.get(f"/models/{id}").json()["status"] == "cancelled"
+
+
 def test_a_restart_keeps_everything(fragile_service: Service) -> None:
     service = fragile_service
     before = service.adapt(BODY).json()
@@ -71,6 +96,11 @@ def test_without_redis_adapts_are_kept_and_predictions_go_on(fragile_service: Se
     service.server.start()
     job = until(lambda: _ended(service, response.json()["id"]))
     assert job["status"] == "ready"
+
+
+def _open_models(service: Service) -> list[str]:
+    models = service.client.get("/models").json()["data"]
+    return [model["id"] for model in models if model["status"] in ("queued", "running")]
 
 
 def _ended(service: Service, id: str) -> Any:

@@ -54,12 +54,18 @@ def test_a_constant_column_says_nothing() -> None:
         ({**ROWS[0], "size": [1]}, "column 'size'"),
         ({**ROWS[0], "size": float("nan")}, "finite"),
         ({}, "lacks column"),
+        ({**ROWS[0], "size": "tall"}, "'size' holds numbers"),
+        ({**ROWS[0], "colour": "x" * 501}, "500 characters"),
     ],
 )
 def test_a_row_with_other_columns_says_which(row: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidExample, match=words) as caught:
         features(ROWS, [ROWS[0], row])
     assert caught.value.index == 1
+
+
+def test_a_number_far_out_is_taken_no_farther() -> None:
+    assert features(ROWS, [{**ROWS[0], "size": 1e14}])[0][0] == 1e4
 
 
 def test_too_many_columns_and_categories_are_refused() -> None:
