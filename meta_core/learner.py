@@ -32,6 +32,8 @@ class Learner(nn.Module, ABC):
     """Whether adapting changes the backbone, which then must not hold running statistics."""
     first_order: str = ""
     """Why the meta-gradient is not the exact slope of the meta-loss; empty when it is."""
+    without_gradient: str = ""
+    """Why it cannot be meta-trained by gradient; empty when it can."""
     most_left_out: ClassVar[int] = 32
     """How many examples `leave_one_out` is asked for, where it has to adapt again for each of them."""
 

@@ -4,7 +4,7 @@ Shapes: N support examples, Q queries, C classes (ways), T regression targets, D
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -22,12 +22,14 @@ class Support:
     """The labelled examples of one task.
 
     `x` is [N, *shape] as inputs or [N, D] once encoded; `y` is [N] class indices (int64) below `ways`, or
-    [N, T] targets with `ways` None. Raises `InvalidTask` when the two do not belong together.
+    [N, T] targets with `ways` None. `unlabelled` are more inputs of the task, [U, *shape] or encoded like `x`, that
+    some learners use. Raises `InvalidTask` when these do not belong together.
     """
 
     x: Tensor
     y: Tensor
     ways: int | None
+    unlabelled: Tensor | None = None
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):
@@ -36,6 +38,9 @@ class Support:
             raise InvalidTask("a support set needs at least one example; found none")
         if self.ways is None and self.y.dim() != 2:
             raise InvalidTask(f"regression targets are [N, T]; found {list(self.y.shape)}")
+        if self.unlabelled is not None and self.unlabelled.shape[1:] != self.x.shape[1:]:
+            shapes = f"{list(self.unlabelled.shape[1:])}; the labelled ones are {list(self.x.shape[1:])}"
+            raise InvalidTask(f"unlabelled examples are of shape {shapes}")
 
     def __len__(self) -> int:
         return len(self.y)
@@ -54,10 +59,15 @@ class Support:
         """Shots of each class, [C]."""
         return self.one_hot().sum(0)
 
+    def class_means(self) -> Tensor:
+        """Mean of the examples of each class, [C, D]."""
+        members = self.one_hot()  # [N, C]
+        return members.T @ self.x / members.sum(0)[:, None]  # [C, D]
+
     def without(self, index: int) -> "Support":
         """The same task less one example."""
         keep = torch.arange(len(self)) != index
-        return Support(self.x[keep], self.y[keep], self.ways)
+        return replace(self, x=self.x[keep], y=self.y[keep])
 
 
 @dataclass(frozen=True)
@@ -71,7 +81,9 @@ class Episode:
     def to(self, device: torch.device) -> "Episode":
         """The same episode on a device."""
         s = self.support
-        return Episode(Support(s.x.to(device), s.y.to(device), s.ways), self.x.to(device), self.y.to(device))
+        unlabelled = None if s.unlabelled is None else s.unlabelled.to(device)
+        support = Support(s.x.to(device), s.y.to(device), s.ways, unlabelled)
+        return Episode(support, self.x.to(device), self.y.to(device))
 
 
 @dataclass(frozen=True)

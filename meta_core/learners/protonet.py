@@ -15,7 +15,7 @@ from meta_core.types import Categorical, State, Support, Task
 class ProtoNetConfig(Config):
     """`scale` is where the learned inverse temperature of the distances starts."""
 
-    scale: float = Field(1.0, gt=0, description="inverse temperature of the squared distances")
+    scale: float = Field(1.0, gt=0, le=1e6, description="inverse temperature of the squared distances")
 
 
 @learners.register("protonet")
@@ -34,8 +34,7 @@ class ProtoNet(Learner):
 
     def adapt(self, support: Support) -> State:
         """Class means, [C, D]."""
-        members = support.one_hot()  # [N, C]
-        return {"prototypes": members.T @ support.x / members.sum(0)[:, None]}  # [C, D]
+        return {"prototypes": support.class_means()}
 
     def predict(self, state: State, z: Tensor) -> Categorical:
         """Softmax over negative squared distances."""

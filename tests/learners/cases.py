@@ -14,9 +14,14 @@ from meta_core.types import Categorical, Episode, Prediction, State, Support, Ta
 
 MORE_SETTINGS: Mapping[str, list[dict[str, Any]]] = {
     "ridge": [{"penalty": 0.5}],
-    "maml": [{"first_order": True}],
+    "maml": [{"first_order": True}, {"layer_rates": 5, "multi_step": 0.5}],
     "anil": [{"first_order": True}],
     "cnp": [{"targets": "scaled"}],
+    "finetune": [{"head": "mlp"}],
+    "clusters": [{"prototypes": 1}],
+    "cosine": [{"first_order": True}],
+    "gp": [{"length": 1.0}],
+    "svm": [{"kernel": "linear"}],
 }
 """Settings tried beside the defaults, where they make a learner another algorithm."""
 

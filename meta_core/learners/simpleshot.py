@@ -1,0 +1,49 @@
+"""Nearest class mean of centred, normalised embeddings."""
+
+from dataclasses import replace
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from meta_core.backbone import Backbone
+from meta_core.config import Config
+from meta_core.learner import Learner, learners
+from meta_core.learners.protonet import squared_distances
+from meta_core.types import Categorical, State, Support, Task
+
+
+class SimpleShotConfig(Config):
+    """`scale` is where the learned inverse temperature of the distances, which are at most 4, starts."""
+
+    scale: float = Field(10.0, gt=0, le=1e6, description="start of the inverse temperature of the squared distances")
+
+
+@learners.register("simpleshot")
+class SimpleShot(Learner):
+    """Nearest class mean after centring and L2-normalising: CL2N (Wang et al., 2019, arXiv:1911.04623).
+
+    p(c | z) ∝ exp(−s · ‖x − μ_c‖²) with x = (z − m) / ‖z − m‖ and μ_c the mean x of class c. The centre m is the mean
+    embedding of the training set, kept in the buffer `centre`; while that is zero no training set is known, and m is
+    the mean of the support's class means, so that it does not follow the larger classes.
+    """
+
+    Config = SimpleShotConfig
+    centre: Tensor
+
+    def __init__(self, backbone: Backbone, config: SimpleShotConfig, task: Task) -> None:
+        super().__init__(backbone, config, task)
+        self.register_buffer("centre", torch.zeros(backbone.dimension))
+        self.log_scale = nn.Parameter(torch.tensor(config.scale).log())
+
+    def adapt(self, support: Support) -> State:
+        """The centre [D], and the class means of what is centred and normalised, [C, D]."""
+        centre = self.centre.clone() if self.centre.any() else support.class_means().mean(0)
+        normalised = replace(support, x=F.normalize(support.x - centre, dim=-1), unlabelled=None)
+        return {"centre": centre, "prototypes": normalised.class_means()}
+
+    def predict(self, state: State, z: Tensor) -> Categorical:
+        """Softmax over negative squared distances on the sphere."""
+        squared = squared_distances(F.normalize(z - state["centre"], dim=-1), state["prototypes"])
+        return Categorical((-self.log_scale.exp() * squared).log_softmax(-1))
