@@ -2,41 +2,67 @@
 
 import math
 from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
+from meta_core.backbone import Backbone
 from meta_core.config import Config
+from meta_core.learner import Learner
 from meta_core.types import Categorical, Gaussian, Prediction, State, Support, Task
 
 FIRST_ORDER = "the inner gradients are taken as constants, which leaves out the second derivatives"
 
 
-class InnerLoopConfig(Config):
+BODY = "backbone."
+
+Rate = Callable[[int, str], Tensor | float]
+"""The rate at one step of one leaf."""
+
+
+class DescentConfig(Config):
     """How a task is descended."""
 
     steps: int = Field(5, ge=1, le=1000, description="gradient steps on the support")
     rate: float = Field(0.1, gt=0, le=100, description="learning rate of these steps")
+
+
+class InnerLoopConfig(DescentConfig):
+    """How a task is descended, and whether that is differentiated to the second order."""
+
     first_order: bool = Field(False, description="do not differentiate through the inner gradients when meta-training")
 
 
-def descend(loss: Callable[[State], Tensor], start: State, config: InnerLoopConfig) -> State:
-    """θ ← θ − rate · ∇loss(θ), `steps` times, from θ = start.
+def descend(
+    loss: Callable[[State], Tensor],
+    start: State,
+    config: DescentConfig,
+    rate: Rate | None = None,
+    visit: Callable[[State], None] | None = None,
+) -> State:
+    """θ ← θ − rate · ∇loss(θ), `steps` times, from θ = start; `visit` sees θ after each of them.
 
     Where gradients are enabled the result is differentiable: through the inner gradients too, unless `first_order`;
     always through the sum, so that θ′ is never cut off from its start.
     """
     differentiable = torch.is_grad_enabled()
+    through = differentiable and not (isinstance(config, InnerLoopConfig) and config.first_order)
     with torch.enable_grad():
-        leaves = {name: _leaf(value, differentiable) for name, value in start.items()}
-        for _ in range(config.steps):
-            through = differentiable and not config.first_order
-            values = list(leaves.values())
-            slopes = torch.autograd.grad(loss(leaves), values, create_graph=through, materialize_grads=True)
-            stepped = {name: leaves[name] - config.rate * g for name, g in zip(leaves, slopes, strict=True)}
-            leaves = {name: _leaf(value, differentiable) for name, value in stepped.items()}
+        # as views, so that a leaf computed from another, as a head from its body, is not differentiated through it
+        leaves = {name: _leaf(value, differentiable).view_as(value) for name, value in start.items()}
+        for step in range(config.steps):
+            slopes = torch.autograd.grad(
+                loss(leaves), list(leaves.values()), create_graph=through, materialize_grads=True
+            )
+            rates = [rate(step, name) if rate else config.rate for name in leaves]
+            stepped = [value - r * g for value, r, g in zip(leaves.values(), rates, slopes, strict=True)]
+            leaves = {name: _leaf(value, differentiable) for name, value in zip(leaves, stepped, strict=True)}
+            if visit:
+                visit(leaves)
     return leaves if differentiable else {name: value.detach() for name, value in leaves.items()}
 
 
@@ -83,3 +109,65 @@ class Head(nn.Module):
         if self.task == "classification":
             return Categorical(output.log_softmax(-1))
         return Gaussian(output, self.log_variance.exp().expand_as(output))
+
+
+def prototype_head(z: Tensor, support: Support) -> State:
+    """The linear head that is the nearest class mean: W = 2c, b = −‖c‖² (arXiv:1903.03096, section 3.2)."""
+    members = support.one_hot().to(z)  # [N, C]
+    c = members.T @ z / members.sum(0)[:, None]  # [C, D]
+    return {"head.weight": 2 * c, "head.bias": -c.square().sum(-1)}
+
+
+class WholeNetwork(Learner):
+    """A learner that moves body and head in each task; its state is all of the adapted weights."""
+
+    Config: ClassVar[type[DescentConfig]] = InnerLoopConfig
+    config: DescentConfig
+    tasks = frozenset({"classification", "regression"})
+    needs_meta_training = True
+    adapts_body = True
+    most_left_out = 8
+
+    def __init__(self, backbone: Backbone, config: DescentConfig, task: Task) -> None:
+        super().__init__(backbone, config, task)
+        self.head = Head(backbone.dimension, task)
+        if isinstance(config, InnerLoopConfig) and config.first_order:
+            self.first_order = FIRST_ORDER
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The inputs themselves: no part of the network is shared by tasks."""
+        return x
+
+    def adapt(self, support: Support) -> State:
+        """Body and head after the inner steps."""
+        return self.descend(support)
+
+    def predict(self, state: State, z: Tensor) -> Prediction:
+        """The adapted network's answers to inputs [Q, *shape]."""
+        return self.head.answer(state, self.embed(state, z))
+
+    def body(self) -> State:
+        """The body before the first step."""
+        return {BODY + name: value for name, value in self.backbone.named_parameters()}
+
+    def start(self, support: Support) -> State:
+        """Body and head before the first step."""
+        return self.body() | self.head.start(support)
+
+    def rate(self, step: int, name: str) -> Tensor | float:
+        """The rate at one step of one leaf."""
+        return self.config.rate
+
+    def descend(self, support: Support, visit: Callable[[State], None] | None = None) -> State:
+        """The inner steps."""
+        return descend(lambda leaves: self.loss(leaves, support), self.start(support), self.config, self.rate, visit)
+
+    def loss(self, state: State, support: Support) -> Tensor:
+        """What the inner steps descend."""
+        return self.head.loss(state, self.embed(state, support.x), support.y)
+
+    def embed(self, state: State, x: Tensor) -> Tensor:
+        """Embeddings [N, D] by an adapted body."""
+        body = {name.removeprefix(BODY): value for name, value in state.items() if name.startswith(BODY)}
+        z: Tensor = functional_call(self.backbone, body, (x,))
+        return z  # [N, D]

@@ -1,51 +1,62 @@
 """Model-agnostic meta-learning."""
 
-from torch import Tensor
-from torch.func import functional_call
+import torch
+from pydantic import Field
+from torch import Tensor, nn
 
 from meta_core.backbone import Backbone
-from meta_core.inner_loop import FIRST_ORDER, Head, InnerLoopConfig, descend
-from meta_core.learner import Learner, learners
-from meta_core.types import Prediction, State, Support, Task
+from meta_core.config import MADE_WITH_THE_WEIGHTS
+from meta_core.inner_loop import InnerLoopConfig, WholeNetwork
+from meta_core.learner import learners
+from meta_core.types import Episode, State, Task
 
-BODY = "backbone."
+
+class MAMLConfig(InnerLoopConfig):
+    """The inner loop, and what MAML++ adds to it."""
+
+    layer_rates: int = Field(
+        0,
+        ge=0,
+        le=100,
+        description="meta-learn a rate for each tensor at each of this many steps (the last serves later ones)",
+        json_schema_extra=MADE_WITH_THE_WEIGHTS,
+    )
+    multi_step: float = Field(
+        0.0, ge=0, le=1, description="share of the meta-loss spread evenly over all inner steps, not on the last alone"
+    )
 
 
 @learners.register("maml")
-class MAML(Learner):
+class MAML(WholeNetwork):
     """A start from which few gradient steps make a good network of the task (Finn et al., 2017, arXiv:1703.03400).
 
     The whole network moves, and the state is all of its adapted weights; the head is that of UNICORN-MAML (`Head`).
+    Of MAML++ (arXiv:1810.09502) it has the rates per tensor and step, α_kl = rate · (1 + δ_kl), so that weight decay
+    pulls to `rate` and not to zero, and the multi-step loss, Σ_k v_k · L(θ_k), whose v stay as configured: the paper
+    moves them to the last step while it trains.
     """
 
-    Config = InnerLoopConfig
-    config: InnerLoopConfig
-    tasks = frozenset({"classification", "regression"})
-    needs_meta_training = True
-    adapts_body = True
-    most_left_out = 8
+    Config = MAMLConfig
+    config: MAMLConfig
 
-    def __init__(self, backbone: Backbone, config: InnerLoopConfig, task: Task) -> None:
+    def __init__(self, backbone: Backbone, config: MAMLConfig, task: Task) -> None:
         super().__init__(backbone, config, task)
-        self.head = Head(backbone.dimension, task)
-        self.first_order = FIRST_ORDER if config.first_order else ""
+        if config.layer_rates:
+            self.leaves = [*self.body(), "head.weight", "head.bias"]
+            self.rates = nn.Parameter(torch.zeros(config.layer_rates, len(self.leaves)))
 
-    def encode(self, x: Tensor) -> Tensor:
-        """The inputs themselves: no part of the network is shared by tasks."""
-        return x
+    def rate(self, step: int, name: str) -> Tensor | float:
+        """That of the tensor and step, or the same for all."""
+        if not self.config.layer_rates:
+            return self.config.rate
+        row = min(step, self.config.layer_rates - 1)
+        return self.config.rate * (1 + self.rates[row, self.leaves.index(name)])
 
-    def adapt(self, support: Support) -> State:
-        """Body and head after the inner steps."""
-        start = {BODY + name: value for name, value in self.backbone.named_parameters()} | self.head.start(support)
-        return descend(
-            lambda leaves: self.head.loss(leaves, self._embed(leaves, support.x), support.y), start, self.config
-        )
-
-    def predict(self, state: State, z: Tensor) -> Prediction:
-        """The adapted network's answers to inputs [Q, *shape]."""
-        return self.head.answer(state, self._embed(state, z))
-
-    def _embed(self, state: State, x: Tensor) -> Tensor:
-        body = {name.removeprefix(BODY): value for name, value in state.items() if name.startswith(BODY)}
-        z: Tensor = functional_call(self.backbone, body, (x,))
-        return z  # [N, D]
+    def meta_loss(self, episode: Episode) -> Tensor:
+        """Mean negative log-likelihood of the queries after the last step, or after each of them, weighted."""
+        if not self.config.multi_step:
+            return super().meta_loss(episode)
+        path: list[State] = []
+        self.descend(episode.support, path.append)
+        losses = torch.stack([self.predict(state, episode.x).nll(episode.y).mean() for state in path])  # [steps]
+        return self.config.multi_step * losses.mean() + (1 - self.config.multi_step) * losses[-1]

@@ -9,6 +9,7 @@ from torch.testing import assert_close
 from meta_core.backbone import build_backbone
 from meta_core.errors import InvalidParameter
 from meta_core.learner import build_learner
+from meta_core.types import State
 from tests.learners.cases import build, draw
 
 
@@ -48,3 +49,25 @@ def test_first_order_says_so_and_the_second_order_does_not() -> None:
 def test_a_body_with_running_statistics_cannot_be_adapted() -> None:
     with pytest.raises(InvalidParameter, match="running batch statistics"):
         build_learner("maml", build_backbone("conv4", (1, 16, 16), {}), {}, "classification")
+
+
+def test_a_rate_for_each_tensor_and_step_scales_that_step_of_that_tensor() -> None:
+    learner = build(("maml", {"steps": 3, "layer_rates": 2}, "regression"), "identity")
+    learner.rates.data[0], learner.rates.data[1] = 1.0, torch.tensor([-1.0, 0.5])  # head.weight rests after one step
+    path: list[State] = []
+    learner.descend(draw("regression").support, path.append)
+    one, two, three = path
+    assert not torch.equal(one["head.weight"], learner.start(draw("regression").support)["head.weight"])
+    assert_close(three["head.weight"], one["head.weight"])
+    slope = 2 * (two["head.bias"] - draw("regression").support.y.mean(0)) + 2 * (
+        draw("regression").support.x.mean(0) @ two["head.weight"].T
+    )
+    assert_close(three["head.bias"], two["head.bias"] - 0.1 * 1.5 * slope)
+
+
+def test_the_multi_step_loss_is_the_weighted_loss_after_each_step() -> None:
+    episode = draw("classification")
+    after = [build(("maml", {"steps": k}, "classification")).meta_loss(episode) for k in (1, 2, 3)]
+    learner = build(("maml", {"steps": 3, "multi_step": 0.6}, "classification"))
+    expected = 0.2 * after[0] + 0.2 * after[1] + 0.6 * after[2]
+    assert_close(learner.meta_loss(episode), expected)
