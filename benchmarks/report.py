@@ -20,7 +20,12 @@ the machine it was measured on. ± is half a 95 % interval.
 
 def main() -> None:
     """Write the page."""
-    PAGE.write_text("\n".join([HEAD, omniglot(), tables(), sinusoid(), latency()]))
+    PAGE.write_text(page())
+
+
+def page() -> str:
+    """The whole page."""
+    return "\n".join([HEAD, omniglot(), tables(), sinusoid(), latency()])
 
 
 def omniglot() -> str:
