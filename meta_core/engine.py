@@ -188,14 +188,18 @@ def _check_finite(state: State, calibration: float, quality: dict[str, Any]) -> 
 
 
 def _answers(prediction: Prediction, classes: tuple[Label, ...]) -> list[Answer]:
-    row_sums = sum(values.sum(-1) for values in vars(prediction).values())  # [Q]
-    for index in (~torch.as_tensor(row_sums).isfinite()).nonzero().flatten().tolist()[:1]:
-        raise InvalidExample(index, "the model has no finite answer to it; it is too far from the support set")
     if isinstance(prediction, Gaussian):
+        _check_answers(prediction.mean + prediction.variance)
         return _targets(prediction)
+    probabilities = prediction.log_probabilities.exp()  # [Q, C]
+    _check_answers(probabilities)
     names = [class_name(label) for label in classes]
-    rows = prediction.log_probabilities.exp().tolist()
-    return [_class_answer(row, classes, names) for row in rows]
+    return [_class_answer(row, classes, names) for row in probabilities.tolist()]
+
+
+def _check_answers(values: Tensor) -> None:
+    for index in (~values.isfinite().all(-1)).nonzero().flatten().tolist()[:1]:
+        raise InvalidExample(index, "the model has no finite answer to it; it is too far from the support set")
 
 
 def _class_answer(row: list[float], classes: tuple[Label, ...], names: list[str]) -> Answer:
