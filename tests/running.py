@@ -33,7 +33,13 @@ def shotput(*arguments: str | Path, home: Path, **settings: str) -> subprocess.C
 def start(*arguments: str | Path, home: Path) -> subprocess.Popen[str]:
     """One command, begun."""
     command, environment = [*SHOTPUT, *map(str, arguments)], {**os.environ, **ONE_THREAD, "SHOTPUT_HOME": str(home)}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    options = {"cwd": ROOT, "env": environment, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, preexec_fn=_at_a_terminal, **options)  # noqa: PLW1509 – it does next to nothing
+
+
+def _at_a_terminal() -> None:
+    """Ctrl-C reaches the child, also where the tests themselves run in the background and ignore it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Up:
