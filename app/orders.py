@@ -85,13 +85,13 @@ class Orders:
 
     def record(self, tenant: str, id: str) -> Record:
         """What is known of an order, finished or not. Raises `NotFound`."""
-        if (outcome := load_outcome(self.store, tenant, checked_id(id))) is not None:
+        outcome = load_outcome(self.store, tenant, checked_id(id))
+        order = load_order(self.store, tenant, id) if outcome is None else None
+        if outcome is None and order is None:  # it may have been finished between the two looks
+            outcome = load_outcome(self.store, tenant, id)
+        if outcome is not None:
             return {**outcome[1], "status": outcome[0]}
-        order = load_order(self.store, tenant, id)
         if order is None:
-            # it may have been finished between the two looks
-            if (outcome := load_outcome(self.store, tenant, id)) is not None:
-                return {**outcome[1], "status": outcome[0]}
             raise NotFound(f"there is no {id}")
         progress = self._progress(id)
         return {**public_record(order), "status": "running" if progress else "queued", "progress": progress}

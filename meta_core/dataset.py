@@ -31,9 +31,9 @@ class Dataset(ABC):
         self.config = config
         self.fetching = fetching
 
-    @abstractmethod
     def preprocessing(self) -> dict[str, Any]:
         """Config of the modality with which a base model trained here must read its inputs."""
+        return {}
 
     def task(self) -> Task:
         """What kind of task it holds."""

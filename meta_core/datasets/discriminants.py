@@ -1,7 +1,5 @@
 """Random linear discriminants: the simplest tasks that tell two classes apart."""
 
-from typing import Any
-
 import torch
 from pydantic import Field
 
@@ -59,10 +57,6 @@ class Discriminants(Dataset):
     Config = DiscriminantsConfig
     config: DiscriminantsConfig
     modality = "vector"
-
-    def preprocessing(self) -> dict[str, Any]:
-        """Numbers are taken as they are."""
-        return {}
 
     def example_shape(self) -> tuple[int, ...]:
         """As many numbers as configured."""

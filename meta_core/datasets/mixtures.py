@@ -1,7 +1,5 @@
 """Random Gaussian mixtures: tasks whose classes are clouds of their own places and shapes."""
 
-from typing import Any
-
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -59,10 +57,6 @@ class Mixtures(Dataset):
     Config = MixturesConfig
     config: MixturesConfig
     modality = "vector"
-
-    def preprocessing(self) -> dict[str, Any]:
-        """Numbers are taken as they are."""
-        return {}
 
     def example_shape(self) -> tuple[int, ...]:
         """As many numbers as configured."""

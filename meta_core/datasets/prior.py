@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from pydantic import Field
@@ -111,10 +110,6 @@ class Prior(Dataset):
     Config = PriorConfig
     config: PriorConfig
     modality = "table"
-
-    def preprocessing(self) -> dict[str, Any]:
-        """Nothing beyond the defaults."""
-        return {}
 
     def source(self, split: Split, *, augmented: bool = False) -> PriorSource:
         """Tables, as configured where they are trained on."""

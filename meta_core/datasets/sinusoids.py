@@ -1,7 +1,6 @@
 """Sinusoids: the regression tasks on which few-shot learners are compared."""
 
 import math
-from typing import Any
 
 import torch
 from pydantic import Field
@@ -62,10 +61,6 @@ class Sinusoids(Dataset):
     def example_shape(self) -> tuple[int, ...]:
         """One number."""
         return (1,)
-
-    def preprocessing(self) -> dict[str, Any]:
-        """Numbers are taken as they are."""
-        return {}
 
     def source(self, split: Split, *, augmented: bool = False) -> SinusoidSource:
         """Sinusoids, as configured where they are trained on."""

@@ -45,10 +45,6 @@ class Tables(Dataset):
     config: TablesConfig
     modality = "table"
 
-    def preprocessing(self) -> dict[str, Any]:
-        """Nothing beyond the defaults."""
-        return {}
-
     def task(self) -> Task:
         """As configured."""
         return self.config.task

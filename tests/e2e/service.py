@@ -1,7 +1,6 @@
 """The whole service: a real Redis, real workers, and the API over real HTTP."""
 
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -9,14 +8,8 @@ from typing import Any
 
 import httpx
 
+from tests.running import free_port
 from tests.worker.site import Process, Site, until
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 class Service(Site):
