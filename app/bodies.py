@@ -17,6 +17,9 @@ from app.schemas import AdaptBody, ArrayInputs, PredictBody
 from meta_core.errors import InvalidRequest
 from meta_core.npy import read_npy
 
+UNLABELLED = "unlabelled"
+"""The form field whose files have no label."""
+
 Body = TypeVar("Body", bound=pydantic.BaseModel)
 
 
@@ -33,14 +36,19 @@ def plain_inputs(inputs: list[Any] | ArrayInputs) -> Sequence[Any]:
 
 
 async def adapt_body(request: Request) -> AdaptBody:
-    """The body of /adapt; in a form, each file is an example and its field's name the label."""
+    """The body of /adapt; in a form, each file is an example and its field's name the label, or `unlabelled`."""
     if not _is_form(request):
         return await _json(request, AdaptBody)
     fields, files = await _form(request)
     for name in ("params", "metadata"):
         if name in fields:
             fields[name] = _parsed(name, fields[name])
-    support = {"inputs": [content for _, content in files], "labels": [label for label, _ in files]}
+    labelled = [(label, content) for label, content in files if label != UNLABELLED]
+    support = {
+        "inputs": [content for _, content in labelled],
+        "labels": [label for label, _ in labelled],
+        "unlabelled": [content for label, content in files if label == UNLABELLED],
+    }
     return _validated(AdaptBody, {**fields, "support": support})
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -93,6 +94,9 @@ def adapt(
     param: ParamOption = None,
     name: Annotated[str | None, Option(help="A name to remember the model by.")] = None,
     task: Annotated[str | None, Option(help="classification or regression, where the labels leave it open.")] = None,
+    unlabelled: Annotated[
+        list[Path] | None, Option(help="More inputs, without labels: files, a folder of files, a CSV or a JSON file.")
+    ] = None,
     target: TargetOption = None,
     url: UrlOption = LOCAL,
     as_json: JsonOption = False,
@@ -103,6 +107,10 @@ def adapt(
     body = {**support.body, **{key: value for key, value in options.items() if value}}
     if "base" not in body:
         raise InvalidParameter("say which base model to adapt with --base; `shotput bases` lists them")
+    if unlabelled:
+        more = examples.queries(unlabelled, target)
+        body["support"] = {**body["support"], "unlabelled": more.body["inputs"]}
+        support = replace(support, unlabelled_sources=more.sources)
     with Console(stderr=True).status("adapting"):
         model = _naming_files(support, lambda: Client(url).adapt(body))
     if as_json:
@@ -265,9 +273,10 @@ def _naming_files(given: Examples, request: Callable[[], dict[str, Any]]) -> dic
     try:
         return request()
     except Refused as refused:
-        if refused.example is None or refused.example >= len(given.sources):
+        sources = given.unlabelled_sources if refused.unlabelled else given.sources
+        if refused.example is None or refused.example >= len(sources):
             raise
-        raise Refused(f"{refused} ({given.source(refused.example)})") from None
+        raise Refused(f"{refused} ({sources[refused.example]})") from None
 
 
 def _become(part: Part, settings: Settings) -> NoReturn:

@@ -12,10 +12,12 @@ UNFINISHED = ("queued", "running")
 class Refused(Exception):
     """The service did not do it; says why."""
 
-    def __init__(self, detail: str, example: int | None = None) -> None:
+    def __init__(self, detail: str, example: int | None = None, unlabelled: bool = False) -> None:
         super().__init__(detail)
         self.example = example
         """Index of the input that is at fault, if one is."""
+        self.unlabelled = unlabelled
+        """Whether that is one of the unlabelled."""
 
 
 class Client:
@@ -72,6 +74,8 @@ def refusal(answer: httpx.Response) -> Refused:
     if answer.headers.get("content-type", "").partition(";")[0] != "application/problem+json":
         return Refused(f"{answer.url} answered {answer.status_code} {answer.reason_phrase}: {answer.text[:200]}")
     problem = answer.json()
-    pointers = [re.search(r"/inputs/(\d+)$", error.get("pointer", "")) for error in problem.get("errors", [])]
-    examples = [int(found[1]) for found in pointers if found]
-    return Refused(f"{problem['title']}: {problem['detail']}", examples[0] if examples else None)
+    pointers = [
+        re.search(r"/(inputs|unlabelled)/(\d+)$", error.get("pointer", "")) for error in problem.get("errors", [])
+    ]
+    examples = [(int(found[2]), found[1] == "unlabelled") for found in pointers if found]
+    return Refused(f"{problem['title']}: {problem['detail']}", *(examples[0] if examples else (None,)))

@@ -18,6 +18,7 @@ class Examples:
 
     body: dict[str, Any]
     sources: Sequence[str] = ()
+    unlabelled_sources: Sequence[str] = ()
 
     def source(self, index: int) -> str:
         """What to call one input."""

@@ -39,6 +39,10 @@ class SupportBody(Strict):
         max_length=100_000,
         description="Strings, integers or booleans are classes; floats are regression targets, a list of them several.",
     )
+    unlabelled: Inputs = Field(
+        default_factory=list,
+        description="more inputs of the task, without labels, for learners with `uses_unlabelled`; as `inputs`",
+    )
 
 
 class AdaptBody(Strict):
@@ -149,6 +153,7 @@ class ModelView(BaseModel):
     modality: str = Field(examples=["image"])
     classes: list[str | int | bool] | None = Field(examples=[["a", "b"]])
     shots: dict[str, int] = Field(examples=[{"a": 5, "b": 5}])
+    unlabelled: int = Field(0, examples=[0], description="how many unlabelled inputs it learned from as well")
     scores: dict[str, Any] | None = Field(None, examples=[{"loo_accuracy": 0.97, "loo_nll": 0.11, "loo_examples": 10}])
     name: str | None = Field(None, examples=["signatures of branch 7"])
     metadata: dict[str, Any] = Field(default_factory=dict, examples=[{"customer": 7}])
@@ -209,6 +214,15 @@ class LearnerView(BaseModel):
     needs_meta_training: bool = Field(
         examples=[False],
         description="true: only with a base model trained with it; false: with any that has embeddings",
+    )
+    adapts_body: bool = Field(
+        examples=[False],
+        description="true: adapting changes the backbone too, so that one with running batch statistics will not do",
+    )
+    uses_unlabelled: bool = Field(examples=[False], description="whether it takes `support.unlabelled`")
+    size_limits: str = Field(examples=[""], description="limits on ways and shots; empty: any number, balanced or not")
+    meta_gradient: str = Field(
+        examples=["exact"], description="of what slope meta-training goes: `exact`, or what is left out, or why none"
     )
     parameters: dict[str, Any] = Field(description="JSON Schema; `x-when: meta-train` marks those fixed by training")
 

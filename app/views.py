@@ -52,5 +52,9 @@ def learner_view(cls: type[Learner]) -> dict[str, Any]:
         "summary": (cls.__doc__ or "").strip().splitlines()[0],
         "tasks": sorted(cls.tasks),
         "needs_meta_training": cls.needs_meta_training,
+        "adapts_body": cls.adapts_body,
+        "uses_unlabelled": cls.uses_unlabelled,
+        "size_limits": cls.size_limits,
+        "meta_gradient": cls.without_gradient or cls.first_order or "exact",
         "parameters": cls.Config.model_json_schema(),
     }

@@ -21,6 +21,7 @@ from meta_core.errors import InvalidExample, InvalidTask
 from meta_core.labels import Label, class_name, read_labels
 from meta_core.learner import Learner, learners
 from meta_core.limits import Limits
+from meta_core.modality import Description, Modality
 from meta_core.orders import Order, Result
 from meta_core.quality import leave_one_out, scores
 from meta_core.types import Gaussian, Prediction, State, Support, Task
@@ -41,6 +42,7 @@ class TaskRequest:
     learner: str | None = None
     params: Mapping[str, Any] | None = None
     task: Task | None = None
+    unlabelled: Sequence[Any] = ()
 
 
 class Engine:
@@ -58,7 +60,7 @@ class Engine:
         Raises the error that names what is wrong: `NotFound`, `InvalidTask`, `InvalidExample`, `InvalidParameter`,
         `LimitExceeded`.
         """
-        self.limits.check("examples", len(request.inputs), "max_examples")
+        self.limits.check("examples", len(request.inputs) + len(request.unlabelled), "max_examples")
         if len(request.inputs) != len(request.labels):
             raise InvalidTask(f"{len(request.inputs)} inputs but {len(request.labels)} labels")
         if not len(request.inputs):
@@ -69,8 +71,12 @@ class Engine:
         modality = base.modality(self.limits)
         description = base.spec.description or modality.describe(request.inputs)
         x = modality.read(request.inputs, description)
+        tensors = {"x": x, "y": labels.y} | _read_unlabelled(request.unlabelled, modality, description)
         name, params = _choice(base, request, labels.task)
         self._checked_learner(base, name, params, tuple(x.shape[1:]), labels.task)
+        if len(request.unlabelled) and not learners[name].uses_unlabelled:
+            able = ", ".join(known for known in learners if learners[known].uses_unlabelled)
+            raise InvalidTask(f"learner {name} makes no use of unlabelled inputs; these do: {able}")
         record = {
             "base": base.reference,
             "learner": name,
@@ -79,9 +85,10 @@ class Engine:
             "modality": base.spec.modality,
             "classes": list(labels.classes) if labels.classes else None,
             "shots": labels.shots() if labels.classes else {"examples": len(labels.y)},
+            "unlabelled": len(request.unlabelled),
         }
         header = {"kind": "support", "base": base.reference, "description": description}
-        return record, pack({"x": x, "y": labels.y}, header)
+        return record, pack(tensors, header)
 
     def adapt_order(self, order: Order, support: bytes) -> Result:
         """Carry out an accepted adapt: the `ready` result with the state, its scores and its calibration."""
@@ -92,8 +99,9 @@ class Engine:
         shape = tuple(tensors["x"].shape[1:])
         learner = self._learner(asked["base"], asked["learner"], json.dumps(asked["params"]), shape, asked["task"])
         with torch.no_grad():
-            z = learner.encode(tensors["x"].to(self.device))
-            task = Support(z, tensors["y"].to(self.device), ways)
+            inputs = [tensors[name].to(self.device) for name in ("x", "unlabelled") if name in tensors]
+            z, *unlabelled = encode_together(learner, inputs)
+            task = Support(z, tensors["y"].to(self.device), ways, *unlabelled)
             state = learner.adapt(task)
             held_out = leave_one_out(learner, task)
         calibration = calibration_of(*held_out) if held_out else 1.0
@@ -160,6 +168,14 @@ class Engine:
 def encode_together(learner: Learner, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
     """Embeddings of each of several inputs [Q_i, *shape], from one pass over all of them."""
     return torch.split(learner.encode(torch.cat(list(inputs))), [len(x) for x in inputs])
+
+
+def _read_unlabelled(inputs: Sequence[Any], modality: Modality, description: Description) -> dict[str, Tensor]:
+    """Unlabelled inputs as a tensor, where there are any; an error about one says that it is one of them."""
+    try:
+        return {"unlabelled": modality.read(inputs, description)} if len(inputs) else {}
+    except InvalidExample as error:
+        raise InvalidExample(error.index, error.detail, "unlabelled") from None
 
 
 def _only_task(base: Base) -> Task | None:

@@ -19,6 +19,9 @@ import reprlib
 from collections.abc import Iterable
 from typing import Any, Literal
 
+ExampleField = Literal["inputs", "labels", "unlabelled"]
+WHAT_IS_AT: dict[ExampleField, str] = {"inputs": "example", "labels": "label", "unlabelled": "unlabelled example"}
+
 
 class MetaError(Exception):
     """Root of every error that a caller can understand; `code` is stable across releases."""
@@ -39,12 +42,12 @@ class InvalidTask(InvalidRequest):
 
 
 class InvalidExample(InvalidRequest):
-    """One example that cannot be read; `index` is its position in the inputs, or in the labels."""
+    """One example that cannot be read; `index` is its position in the inputs, labels or unlabelled inputs."""
 
     code = "invalid_example"
 
-    def __init__(self, index: int, detail: str, field: Literal["inputs", "labels"] = "inputs") -> None:
-        super().__init__(f"{'example' if field == 'inputs' else 'label'} {index}: {detail}")
+    def __init__(self, index: int, detail: str, field: ExampleField = "inputs") -> None:
+        super().__init__(f"{WHAT_IS_AT[field]} {index}: {detail}")
         self.index = index
         self.detail = detail
         self.field = field

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from meta_core.episodes import Size, TaskSource
 from meta_core.learner import Learner
-from meta_core.types import Categorical, Episode, Prediction, Support
+from meta_core.types import Categorical, Episode, Prediction
 
 BINS = 15
 
@@ -78,10 +78,8 @@ def evaluate(
 
 def answer(learner: Learner, episode: Episode) -> Prediction:
     """What a learner says to the queries of one episode."""
-    support = episode.support
-    z = learner.encode(torch.cat([support.x, episode.x]))
-    state = learner.adapt(Support(z[: len(support)], support.y, support.ways))
-    return learner.predict(state, z[len(support) :])
+    encoded = learner.encode_episode(episode)
+    return learner.predict(learner.adapt(encoded.support), encoded.x)
 
 
 def mean_and_interval(scores: list[float]) -> tuple[float, float]:

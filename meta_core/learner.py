@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
@@ -30,6 +31,10 @@ class Learner(nn.Module, ABC):
     """Whether it only works with the base model it was trained in; otherwise it takes any base's embeddings."""
     adapts_body: ClassVar[bool] = False
     """Whether adapting changes the backbone, which then must not hold running statistics."""
+    uses_unlabelled: ClassVar[bool] = False
+    """Whether unlabelled inputs of the task help it; the others refuse them."""
+    size_limits: ClassVar[str] = ""
+    """What ways and shots it is limited to, or works badly beyond; empty when any do."""
     first_order: str = ""
     """Why the meta-gradient is not the exact slope of the meta-loss; empty when it is."""
     without_gradient: str = ""
@@ -65,10 +70,18 @@ class Learner(nn.Module, ABC):
 
     def meta_loss(self, episode: Episode) -> Tensor:
         """Mean negative log-likelihood of the queries after adapting to the support, a scalar."""
+        encoded = self.encode_episode(episode)
+        return self.predict(self.adapt(encoded.support), encoded.x).nll(episode.y).mean()
+
+    def encode_episode(self, episode: Episode) -> Episode:
+        """The episode with all its inputs, the unlabelled ones too, encoded in one pass."""
         support = episode.support
-        z = self.encode(torch.cat([support.x, episode.x]))
-        state = self.adapt(Support(z[: len(support)], support.y, support.ways))
-        return self.predict(state, z[len(support) :]).nll(episode.y).mean()
+        if support.unlabelled is None:
+            z = self.encode(torch.cat([support.x, episode.x]))
+            return Episode(replace(support, x=z[: len(support)]), z[len(support) :], episode.y)
+        parts = [support.x, support.unlabelled, episode.x]
+        x, unlabelled, queries = torch.split(self.encode(torch.cat(parts)), [len(part) for part in parts])
+        return Episode(replace(support, x=x, unlabelled=unlabelled), queries, episode.y)
 
     def leave_one_out(self, support: Support, left_out: Tensor) -> Prediction:
         """Answers to the support examples at `left_out` [M], each predicted from all the others.

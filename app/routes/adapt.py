@@ -26,6 +26,11 @@ FORM = {
         "params": {"type": "string", "description": "JSON"},
         "name": {"type": "string"},
         "metadata": {"type": "string", "description": "JSON"},
+        "unlabelled": {
+            "type": "array",
+            "items": {"type": "string", "format": "binary"},
+            "description": "files without a label; a class of this name can be sent as JSON only",
+        },
     },
     "additionalProperties": {
         "type": "array",
@@ -71,6 +76,7 @@ def _accept(parts: Parts, body: AdaptBody) -> Order:
         base=body.base,
         inputs=plain_inputs(body.support.inputs),
         labels=body.support.labels,
+        unlabelled=plain_inputs(body.support.unlabelled),
         learner=body.learner,
         params=body.params,
         task=body.task,

@@ -1,7 +1,5 @@
 """Prototypes by clustering, of unlabelled examples too."""
 
-from dataclasses import replace
-
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -10,7 +8,7 @@ from meta_core.backbone import Backbone
 from meta_core.config import Config
 from meta_core.learner import Learner, learners
 from meta_core.learners.protonet import squared_distances
-from meta_core.types import Categorical, Episode, State, Support, Task
+from meta_core.types import Categorical, State, Support, Task
 
 
 class ClustersConfig(Config):
@@ -40,6 +38,7 @@ class Clusters(Learner):
 
     Config = ClustersConfig
     config: ClustersConfig
+    uses_unlabelled = True
 
     def __init__(self, backbone: Backbone, config: ClustersConfig, task: Task) -> None:
         super().__init__(backbone, config, task)
@@ -64,15 +63,6 @@ class Clusters(Learner):
         """Softmax over the negative squared distance to the nearest prototype of each class."""
         squared = squared_distances(z, state["prototypes"])  # [Q, K]
         return Categorical((-state["sharpness"] * nearest(squared, state["owner"])).log_softmax(-1))
-
-    def meta_loss(self, episode: Episode) -> Tensor:
-        """The usual one; unlabelled examples are encoded with the others."""
-        support = episode.support
-        unlabelled = support.x[:0] if support.unlabelled is None else support.unlabelled
-        parts = [support.x, unlabelled, episode.x]
-        x, unlabelled, queries = torch.split(self.encode(torch.cat(parts)), [len(part) for part in parts])
-        state = self.adapt(replace(support, x=x, unlabelled=unlabelled))
-        return self.predict(state, queries).nll(episode.y).mean()
 
     def _refined(self, prototypes: Tensor, owner: Tensor, support: Support, sharpness: Tensor) -> Tensor:
         """The prototypes [K, D] after the steps of soft k-means."""

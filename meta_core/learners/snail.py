@@ -48,6 +48,7 @@ class SNAIL(Learner):
     Config = SNAILConfig
     config: SNAILConfig
     needs_meta_training = True
+    size_limits = "meta-train with `reach` ≥ ways · shots: the convolutions see no further back, only attention does"
 
     def __init__(self, backbone: Backbone, config: SNAILConfig, task: Task) -> None:
         super().__init__(backbone, config, task)
