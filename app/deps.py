@@ -11,8 +11,6 @@ from app.orders import Orders
 from meta_core.engine import Engine
 from meta_core.store import Store
 
-TENANT = "default"
-
 
 @dataclass(frozen=True)
 class Parts:

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from meta_core.errors import (
     CorruptArtifact,
     DownloadFailed,
+    Forbidden,
     Gone,
     InvalidExample,
     InvalidParameter,
@@ -22,12 +23,15 @@ from meta_core.errors import (
     MetaError,
     NotFound,
     NotReady,
+    Unauthenticated,
     Unavailable,
     Unusable,
 )
 
 STATUS: dict[type[MetaError], int] = {
     InvalidRequest: 422,
+    Unauthenticated: 401,
+    Forbidden: 403,
     NotFound: 404,
     Gone: 410,
     NotReady: 409,

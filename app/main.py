@@ -9,10 +9,12 @@ import torch
 from fastapi import FastAPI
 
 from app import errors
+from app.access import check_scopes
 from app.batching import Batcher
 from app.body_limit import BodyLimit
 from app.cache import ModelCache
 from app.deps import Parts
+from app.openapi import only
 from app.orders import Orders
 from app.routes import adapt, bases, health, jobs, learners, meta_train, models, predict
 from app.settings import Settings
@@ -56,8 +58,10 @@ def create_app(
     app.add_middleware(BodyLimit, most=limits.max_body_bytes)
     app.state.parts = parts
     errors.install(app)
-    for module in (adapt, predict, models, jobs, bases, learners, meta_train, health):
-        app.include_router(module.router)
+    for module in (adapt, predict, models, jobs, bases, learners, meta_train):
+        app.include_router(module.router, responses=only(401, 403))
+    app.include_router(health.router)
+    check_scopes(app)
     return app
 
 

@@ -11,6 +11,8 @@ _PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}}
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {**_PROBLEM, "description": description}
     for status, description in {
+        401: "No valid API key",
+        403: "The API key lacks the scope",
         404: "No such thing",
         409: "Not ready yet, or failed",
         410: "Deleted",

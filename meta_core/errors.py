@@ -6,6 +6,8 @@ MetaError
 │   ├── InvalidExample      one example that cannot be read (knows its index)
 │   ├── InvalidParameter    an unknown or impossible setting (names the known ones)
 │   └── LimitExceeded       more ways, examples, pixels or bytes than this service takes
+├── Unauthenticated         nobody knows who asks
+├── Forbidden               the caller was not granted this
 ├── NotFound                no base model, adapted model, learner… of that name
 ├── Gone                    it was there and has been deleted
 ├── NotReady                it is still being made
@@ -71,6 +73,18 @@ class LimitExceeded(InvalidRequest):
     def __init__(self, what: str, found: int, limit: str, most: int) -> None:
         super().__init__(f"{found} {what}, but at most {most} are taken (setting {limit}={most})")
         self.limit = limit
+
+
+class Unauthenticated(MetaError):
+    """Nobody knows who asks."""
+
+    code = "unauthenticated"
+
+
+class Forbidden(MetaError):
+    """The caller was not granted this; the message names what is missing."""
+
+    code = "forbidden"
 
 
 class NotFound(MetaError):

@@ -6,8 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Response
 
+from app.access import CanAdapt
 from app.bodies import adapt_body, plain_inputs
-from app.deps import TENANT, Parts, PartsDep
+from app.deps import Parts, PartsDep
 from app.openapi import PROBLEMS, body_of
 from app.schemas import AdaptBody, ModelView
 from app.views import model_view
@@ -48,6 +49,7 @@ FORM = {
     openapi_extra=body_of(AdaptBody, FORM),
 )
 async def adapt(
+    caller: CanAdapt,
     body: Annotated[AdaptBody, Depends(adapt_body)],
     parts: PartsDep,
     response: Response,
@@ -57,9 +59,9 @@ async def adapt(
 
     Everything is checked before anything is accepted; once it is, it is not lost.
     """
-    order = await asyncio.to_thread(_accept, parts, body)
+    order = await asyncio.to_thread(_accept, parts, caller.tenant, body)
     seconds = preferred_wait(prefer, parts.wait_seconds)
-    record = await parts.orders.wait(TENANT, order.id, seconds)
+    record = await parts.orders.wait(caller.tenant, order.id, seconds)
     if record["status"] in ("queued", "running"):
         response.status_code = 202
         response.headers["Location"] = f"/jobs/{order.id}"
@@ -71,7 +73,7 @@ async def adapt(
     return model_view(record)
 
 
-def _accept(parts: Parts, body: AdaptBody) -> Order:
+def _accept(parts: Parts, tenant: str, body: AdaptBody) -> Order:
     request = TaskRequest(
         base=body.base,
         inputs=plain_inputs(body.support.inputs),
@@ -83,7 +85,7 @@ def _accept(parts: Parts, body: AdaptBody) -> Order:
     )
     record, support = parts.engine.accept(request)
     record |= {"name": body.name, "metadata": body.metadata}
-    order = Order(id=new_id("mdl"), tenant=TENANT, kind="adapt", spec={"record": record}, created_at=now())
+    order = Order(id=new_id("mdl"), tenant=tenant, kind="adapt", spec={"record": record}, created_at=now())
     parts.orders.submit(order, support)
     return order
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from app.access import CanRead
 from app.openapi import only
 from app.schemas import LearnerView
 from app.views import learner_view
@@ -13,12 +14,12 @@ router = APIRouter(prefix="/learners", tags=["learners"])
 
 
 @router.get("", response_model=list[LearnerView])
-def list_learners() -> list[dict[str, Any]]:
+def list_learners(_: CanRead) -> list[dict[str, Any]]:
     """Every learner with the JSON Schema of its parameters."""
     return [learner_view(learners[name]) for name in learners]
 
 
 @router.get("/{name}", response_model=LearnerView, responses=only(404))
-def get_learner(name: str) -> dict[str, Any]:
+def get_learner(name: str, _: CanRead) -> dict[str, Any]:
     """One learner."""
     return learner_view(learners[name])

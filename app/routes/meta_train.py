@@ -6,7 +6,8 @@ from typing import Any
 from fastapi import APIRouter, Response
 from pydantic import ConfigDict
 
-from app.deps import TENANT, PartsDep
+from app.access import CanTrain
+from app.deps import PartsDep
 from app.openapi import only
 from app.schemas import JobView
 from app.views import job_view
@@ -36,11 +37,11 @@ class MetaTrainBody(Recipe):
 
 
 @router.post("/meta-train", status_code=202, response_model=JobView, responses=only(404, 413, 422, 503))
-async def meta_train(body: MetaTrainBody, parts: PartsDep, response: Response) -> dict[str, Any]:
+async def meta_train(body: MetaTrainBody, caller: CanTrain, parts: PartsDep, response: Response) -> dict[str, Any]:
     """Meta-train a new version of a base model: a job, watched by GET /jobs/{id} and cancelled by DELETE."""
     body.check()
     recipe = body.model_dump(mode="json")
-    order = Order(id=new_id("job"), tenant=TENANT, kind="meta-train", spec=recipe, created_at=now())
+    order = Order(id=new_id("job"), tenant=caller.tenant, kind="meta-train", spec=recipe, created_at=now())
     await asyncio.to_thread(parts.orders.submit, order)
     response.headers["Location"] = f"/jobs/{order.id}"
-    return job_view(await parts.orders.wait(TENANT, order.id, 0))
+    return job_view(await parts.orders.wait(caller.tenant, order.id, 0))

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from app.deps import TENANT, Parts, PartsDep
+from app.access import CanAdapt, CanRead
+from app.deps import Parts, PartsDep
 from app.openapi import only
 from app.schemas import ModelList, ModelView
 from app.views import model_view
@@ -22,55 +23,56 @@ router = APIRouter(prefix="/models", tags=["adapted models"])
 
 @router.get("", response_model=ModelList, responses=only(422, 503))
 def list_models(
+    caller: CanRead,
     parts: PartsDep,
     limit: Annotated[int, Query(ge=1, le=1000)] = 50,
     cursor: Annotated[str | None, Query(pattern="^mdl_[0-9a-f]{32}$", description="`next_cursor` of a page")] = None,
 ) -> dict[str, Any]:
     """Adapted models and those being made, newest first."""
-    page = list(itertools.islice(_newest_first(parts, cursor), limit + 1))
+    page = list(itertools.islice(_newest_first(parts, caller.tenant, cursor), limit + 1))
     more = len(page) > limit
     data = [model_view(record) for record in page[:limit]]
     return {"data": data, "has_more": more, "next_cursor": data[-1]["id"] if more else None}
 
 
 @router.get("/{id}", response_model=ModelView, responses=only(404, 410, 503))
-def get_model(id: str, parts: PartsDep) -> dict[str, Any]:
+def get_model(id: str, caller: CanRead, parts: PartsDep) -> dict[str, Any]:
     """One adapted model, with its status while it is queued and the error when it failed."""
-    return model_view(_existing(parts, id))
+    return model_view(_existing(parts, caller.tenant, id))
 
 
 @router.delete("/{id}", status_code=204, responses=only(404, 410, 503))
-async def delete_model(id: str, parts: PartsDep) -> Response:
+async def delete_model(id: str, caller: CanAdapt, parts: PartsDep) -> Response:
     """Delete an adapted model, its support set, and its order if it is still queued."""
-    await asyncio.to_thread(_delete, parts, id)
+    await asyncio.to_thread(_delete, parts, caller.tenant, id)
     return Response(status_code=204)
 
 
-def _existing(parts: Parts, id: str) -> dict[str, Any]:
+def _existing(parts: Parts, tenant: str, id: str) -> dict[str, Any]:
     if not checked_id(id).startswith("mdl_"):
         raise NotFound(f"there is no model {id}")
-    record = parts.orders.record(TENANT, id)
+    record = parts.orders.record(tenant, id)
     if record["status"] == "deleted":
         raise Gone(f"{id} was deleted at {record['deleted_at']}")
     return record
 
 
-def _delete(parts: Parts, id: str) -> None:
+def _delete(parts: Parts, tenant: str, id: str) -> None:
     try:
-        _existing(parts, id)
+        _existing(parts, tenant, id)
     except CorruptArtifact as error:
         log.warning("%s is deleted though it cannot be read: %s", id, error)
-    delete_result(parts.store, TENANT, id, now())
+    delete_result(parts.store, tenant, id, now())
     parts.cache.evict(id)
     parts.orders.announce(id)
 
 
-def _newest_first(parts: Parts, cursor: str | None) -> Iterator[dict[str, Any]]:
-    ids = {*results_of(parts.store, TENANT, "mdl"), *open_orders_of(parts.store, TENANT, "mdl")}
+def _newest_first(parts: Parts, tenant: str, cursor: str | None) -> Iterator[dict[str, Any]]:
+    ids = {*results_of(parts.store, tenant, "mdl"), *open_orders_of(parts.store, tenant, "mdl")}
     for id in sorted(ids, reverse=True):
         if cursor is None or id < cursor:
             try:
-                record = parts.orders.record(TENANT, id)
+                record = parts.orders.record(tenant, id)
             except (NotFound, CorruptArtifact) as error:  # deleted just now, or damaged: the others are still listed
                 log.warning("%s is not listed: %s", id, error)
                 continue

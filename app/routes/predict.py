@@ -6,9 +6,10 @@ import orjson
 from fastapi import APIRouter, Depends
 from fastapi.responses import Response
 
+from app.access import CanPredict
 from app.batching import Question
 from app.bodies import predict_body
-from app.deps import TENANT, PartsDep
+from app.deps import PartsDep
 from app.openapi import PROBLEMS, body_of
 from app.schemas import PredictBody, Predictions
 
@@ -23,7 +24,7 @@ FORM = {
 
 
 @router.post("/predict", response_model=Predictions, responses=PROBLEMS, openapi_extra=body_of(PredictBody, FORM))
-async def predict(body: Annotated[PredictBody, Depends(predict_body)], parts: PartsDep) -> Response:
+async def predict(caller: CanPredict, body: Annotated[PredictBody, Depends(predict_body)], parts: PartsDep) -> Response:
     """Ask an adapted model: class probabilities, or mean and 90 % interval, for each input."""
-    answers = await parts.batcher.answer(Question(TENANT, body.model, body.inputs))
+    answers = await parts.batcher.answer(Question(caller.tenant, body.model, body.inputs))
     return Response(orjson.dumps({"model": body.model, "predictions": answers}), media_type="application/json")
