@@ -154,7 +154,19 @@ class ModelView(BaseModel):
     classes: list[str | int | bool] | None = Field(examples=[["a", "b"]])
     shots: dict[str, int] = Field(examples=[{"a": 5, "b": 5}])
     unlabelled: int = Field(0, examples=[0], description="how many unlabelled inputs it learned from as well")
-    scores: dict[str, Any] | None = Field(None, examples=[{"loo_accuracy": 0.97, "loo_nll": 0.11, "loo_examples": 10}])
+    scores: dict[str, Any] | None = Field(
+        None,
+        description="what leaving one example out says: accuracy and ECE, or RMSE and R²; NLL in nats; 95 % intervals",
+        examples=[
+            {
+                "loo_accuracy": 0.97,
+                "loo_ece": 0.03,
+                "loo_nll": 0.11,
+                "loo_examples": 30,
+                "loo_intervals": {"loo_accuracy": [0.83, 0.99], "loo_ece": [0.02, 0.08], "loo_nll": [0.05, 0.2]},
+            }
+        ],
+    )
     name: str | None = Field(None, examples=["signatures of branch 7"])
     metadata: dict[str, Any] = Field(default_factory=dict, examples=[{"customer": 7}])
     created_at: str = Field(examples=["2026-11-21T09:30:00.123Z"])

@@ -198,7 +198,7 @@ def _choice(base: Base, request: TaskRequest, task: Task) -> tuple[str, dict[str
 
 
 def _check_finite(state: State, calibration: float, quality: dict[str, Any]) -> None:
-    numbers = [calibration, *(value for value in quality.values() if value is not None)]
+    numbers = [calibration, *(value for value in quality.values() if isinstance(value, float))]
     if not all(tensor.isfinite().all() for tensor in state.values()) or not all(map(math.isfinite, numbers)):
         raise InvalidTask("nothing finite can be learned from these examples: their numbers are too large or too small")
 

@@ -91,9 +91,14 @@ def mean_and_interval(scores: list[float]) -> tuple[float, float]:
 
 def expected_calibration_error(confidence: Tensor, correct: Tensor) -> float:
     """Mean distance of confidence and accuracy over 15 equal bins, weighted by how many fall in each."""
-    bins = (confidence * BINS).long().clamp(max=BINS - 1)
+    bins = calibration_bins(confidence)
     gap = torch.zeros(BINS, device=confidence.device).index_add_(0, bins, confidence - correct)
     return (gap.abs().sum() / len(confidence)).item()
+
+
+def calibration_bins(confidence: Tensor) -> Tensor:
+    """Which of the equal bins each confidence falls in."""
+    return (confidence * BINS).long().clamp(max=BINS - 1)
 
 
 def _add_to_hash(digest: "hashlib._Hash", episode: Episode) -> None:

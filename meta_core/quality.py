@@ -6,9 +6,12 @@ import torch
 from torch import Tensor
 
 from meta_core.calibration import calibrated
+from meta_core.evaluation import BINS, calibration_bins, expected_calibration_error
+from meta_core.intervals import Interval, bootstrap, wilson
 from meta_core.learner import Learner
-from meta_core.types import Categorical, Prediction, Support
+from meta_core.types import Categorical, Gaussian, Prediction, Support
 
+Score = tuple[float, Interval]
 HeldOut = tuple[Prediction, Tensor]
 """Answers to left-out support examples, and the truth."""
 
@@ -32,15 +35,57 @@ def leave_one_out(learner: Learner, support: Support) -> HeldOut | None:
 
 
 def scores(held_out: HeldOut | None, calibration: float) -> dict[str, Any]:
-    """Leave-one-out accuracy (or RMSE and R²) and negative log-likelihood; empty when nothing could be left out."""
+    """What leave-one-out answers say, once calibrated, each with an interval of 95 %; empty when there are none.
+
+    Accuracy (Wilson), negative log-likelihood in nats and expected calibration error (both bootstrap); or root mean
+    square error, R² and negative log-likelihood (bootstrap).
+    """
     if held_out is None:
         return {}
-    prediction, y = held_out
-    nll = calibrated(prediction, calibration).nll(y).mean().item()
+    prediction, y = calibrated(held_out[0], calibration), held_out[1]
+    n, nll = len(y), prediction.nll(y).cpu()
+    values = {"loo_nll": (nll.mean().item(), bootstrap(lambda w: w @ nll / n, n))}
     if isinstance(prediction, Categorical):
-        hit = (prediction.log_probabilities.argmax(-1) == y).float().mean().item()
-        return {"loo_accuracy": round(hit, 4), "loo_nll": round(nll, 4), "loo_examples": len(y)}
-    squared = (prediction.mean - y).square().mean().item()
-    total = (y - y.mean(0)).square().mean().item()
-    r2 = round(1 - squared / total, 4) if total > 0 else None
-    return {"loo_rmse": round(squared**0.5, 6), "loo_r2": r2, "loo_nll": round(nll, 4), "loo_examples": len(y)}
+        values = _class_scores(prediction, y) | values
+    else:
+        values = _target_scores(prediction, y) | values
+    kept = {name: _rounded(value) for name, (value, _) in values.items()}
+    intervals = {name: [_rounded(low), _rounded(high)] for name, (_, (low, high)) in values.items()}
+    return {**kept, "loo_examples": n, "loo_intervals": intervals}
+
+
+def _class_scores(prediction: Categorical, y: Tensor) -> dict[str, Score]:
+    n = len(y)
+    best, label = prediction.log_probabilities.max(-1)
+    confidence, hit = best.exp().cpu(), (label == y).float().cpu()  # [M]
+    gap = torch.nn.functional.one_hot(calibration_bins(confidence), BINS) * (confidence - hit)[:, None]  # [M, B]
+    error = expected_calibration_error(confidence, hit)
+    return {
+        "loo_accuracy": (hit.mean().item(), wilson(hit.sum().item(), n)),
+        "loo_ece": (error, bootstrap(lambda w: (w @ gap).abs().sum(-1) / n, n)),
+    }
+
+
+def _target_scores(prediction: Gaussian, y: Tensor) -> dict[str, Score]:
+    n, y = len(y), y.double().cpu()
+    squared = (prediction.mean.double().cpu() - y).square()  # [M, T]
+
+    def rmse(w: Tensor) -> Tensor:
+        return ((w.double() @ squared).mean(-1) / n).sqrt()
+
+    def r2(w: Tensor) -> Tensor:
+        w = w.double()
+        total = w @ y.square() - (w @ y).square() / n  # [B, T]
+        told = total.mean(-1) > 1e-12 * (w @ y.square()).mean(-1)  # else all that were drawn are the same
+        return torch.where(told, 1 - (w @ squared).mean(-1) / total.mean(-1), torch.nan)
+
+    once = torch.ones(1, n)
+    found: dict[str, Score] = {"loo_rmse": (rmse(once).item(), bootstrap(rmse, n))}
+    if r2(once).isfinite():
+        found["loo_r2"] = (r2(once).item(), bootstrap(r2, n))
+    return found
+
+
+def _rounded(value: float) -> float:
+    """Four significant digits."""
+    return float(f"{value:.4g}")
