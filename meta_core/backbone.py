@@ -38,6 +38,10 @@ class Backbone(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """Embeddings [N, D] of inputs [N, *shape]."""
 
+    def inference(self) -> "Backbone":
+        """The same map in a form that only answers, faster where there is one; the weights as they are now."""
+        return self
+
 
 backbones: Registry[type[Backbone]] = Registry("backbone", "meta_core.backbones")
 

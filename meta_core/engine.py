@@ -162,7 +162,7 @@ class Engine:
 
     def _build_learner(self, reference: str, name: str, params: str, shape: tuple[int, ...], task: Task) -> Learner:
         base = self.catalogue.get(reference)
-        return base.learner_for(name, json.loads(params), shape, task).to(self.device)
+        return base.learner_for(name, json.loads(params), shape, task).to(self.device).inference()
 
 
 def encode_together(learner: Learner, inputs: Sequence[Tensor]) -> Sequence[Tensor]:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor, nn
@@ -59,6 +59,15 @@ class Learner(nn.Module, ABC):
         """What is shared by all tasks: inputs [N, *shape] to embeddings [N, D]."""
         z: Tensor = self.backbone(x)
         return z
+
+    def inference(self) -> Self:
+        """Itself, able only to adapt and answer from now on: the backbone takes its inference form.
+
+        Learners that use the weights of the backbone, not only its embeddings, override this and leave it be.
+        """
+        if not self.adapts_body:
+            self.backbone = self.backbone.inference()
+        return self
 
     @abstractmethod
     def adapt(self, support: Support) -> State:

@@ -28,6 +28,22 @@ def test_each_row_is_embedded_by_itself(backbone: Backbone) -> None:
     torch.testing.assert_close(backbone(x)[2:3], backbone(x[2:3]), atol=1e-5, rtol=1e-4)
 
 
+@torch.no_grad()
+def test_its_inference_form_embeds_alike(backbone: Backbone) -> None:
+    backbone.train()
+    backbone(3 * torch.randn(64, *backbone.shape) + 1)  # statistics that are not those it begins with
+    backbone.eval()
+    for module in backbone.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, -2, 2)
+            nn.init.normal_(module.bias)
+    x = torch.randn(7, *backbone.shape)
+    fast = backbone.inference()
+    assert (fast.shape, fast.dimension) == (backbone.shape, backbone.dimension)
+    expected = backbone(x)
+    assert (fast(x) - expected).norm() <= 1e-5 * expected.norm()
+
+
 def test_it_declares_running_statistics_if_it_has_them(backbone: Backbone) -> None:
     has = any(isinstance(module, nn.BatchNorm2d) for module in backbone.modules())
     assert has == (backbone.normalisation == "running")

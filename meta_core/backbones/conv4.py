@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from meta_core.backbone import Backbone, Normalisation, backbones
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
+from meta_core.convolution import channels_last, folded
 from meta_core.errors import InvalidParameter
 
 
@@ -46,25 +47,36 @@ class Conv4(Backbone):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, channels, height, width] to [N, width · ⌊height/16⌋ · ⌊width/16⌋]."""
-        z = _channels_last(x)
+        z = channels_last(x)
         for block in self.blocks:
             z = F.relu(F.max_pool2d(block(z), 2))
+        return z.flatten(1)  # [N, D]
+
+    def inference(self) -> Backbone:
+        """Normalisation by running statistics becomes part of the convolutions."""
+        return self if self.policy == "group" else FoldedConv4(self)
+
+
+class FoldedConv4(Backbone):
+    """The same map of a trained `Conv4`, in four convolutions without normalisation."""
+
+    normalisation: Normalisation = "none"
+
+    def __init__(self, trained: Conv4) -> None:
+        super().__init__(trained.shape, trained.config)
+        self.dimension = trained.dimension
+        self.blocks = nn.ModuleList(folded(*block.children()) for block in trained.blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As `Conv4`."""
+        z = channels_last(x)
+        for convolution in self.blocks:
+            z = F.max_pool2d(convolution(z), 2).relu_()
         return z.flatten(1)  # [N, D]
 
 
 def _block(channels: int, config: Conv4Config) -> nn.Sequential:
     norm = nn.BatchNorm2d(config.width) if config.norm == "batch" else nn.GroupNorm(8, config.width)
     convolution = nn.Conv2d(channels, config.width, 3, padding=1)
-    convolution.weight.data = _channels_last(convolution.weight.data)
+    convolution.weight.data = channels_last(convolution.weight.data)
     return nn.Sequential(convolution, norm)
-
-
-def _channels_last(x: Tensor) -> Tensor:
-    """The same values laid out channel by channel.
-
-    With one channel both layouts are valid and PyTorch keeps the slow one, so the strides are forced.
-    """
-    n, c, h, w = x.shape
-    if c == 1:
-        return x.contiguous().as_strided((n, c, h, w), (h * w, 1, w, 1))
-    return x.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)

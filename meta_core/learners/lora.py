@@ -60,6 +60,10 @@ class LoRA(Learner):
         """The inputs themselves: every layer may change."""
         return x
 
+    def inference(self) -> Self:
+        """As it is: the weights of each layer are changed one by one."""
+        return self
+
     def adapt(self, support: Support) -> State:
         """Factors and head after the inner steps."""
         z = self._embed({}, support.x)

@@ -7,9 +7,10 @@ import torch
 from torch.testing import assert_close
 
 from meta_core.artifact import pack, unpack
+from meta_core.backbone import build_backbone
 from meta_core.episodes import Size
 from meta_core.evaluation import evaluate
-from meta_core.learner import Learner, learners
+from meta_core.learner import Learner, build_learner, learners
 from meta_core.training import MetaTraining, TrainingConfig
 from meta_core.types import Episode, Support
 from tests.learners.cases import BODIES, Case, Clusters, Lines, adapted, answers, build, cases, draw, encoded
@@ -198,6 +199,20 @@ def test_leaving_out_answers_each_asked_example(case: Case) -> None:
     prediction = learner.leave_one_out(encoded(learner, episode.support), torch.tensor([5, 0]))
     assert len(prediction) == 2
     assert answers(prediction).isfinite().all()
+
+
+@every_learner
+@torch.no_grad()
+def test_its_inference_form_answers_alike(case: Case) -> None:
+    if learners[case[0]].adapts_body:
+        pytest.skip("it adapts the body, which has no other form then")
+    episode = draw(case[2], (1, 16, 16))
+    shape, values = BODIES["conv4"]
+    torch.manual_seed(0)
+    learner = build_learner(case[0], build_backbone("conv4", shape, {**values, "norm": "batch"}), case[1], case[2])
+    learner.double().backbone(torch.randn(30, *shape, dtype=torch.float64) + 1)
+    expected = _answered(learner.eval(), episode.support, episode)
+    assert_close(_answered(learner.inference(), episode.support, episode), expected, rtol=1e-5, atol=1e-5)
 
 
 def _answered(learner: Learner, support: Support, episode: Episode) -> torch.Tensor:
