@@ -18,7 +18,7 @@ from app import examples, processes, supervisor
 from app.client import Client, Refused
 from app.examples import Examples
 from app.output import fail, print_json, print_record, print_rows, print_table, scores_sentence
-from app.processes import Part
+from app.processes import ROOT, Part
 from app.settings import Settings, documentation, variable
 from meta_core.errors import InvalidParameter, MetaError
 
@@ -168,9 +168,25 @@ def models(
 
 
 @cli.command()
-def bases(*, url: UrlOption = LOCAL, as_json: JsonOption = False) -> None:
-    """List the base models that can be adapted."""
-    found = Client(url).get("/bases")
+def bases(
+    name: Annotated[str | None, Argument(help="One base model, to see its versions and how they were made.")] = None,
+    *,
+    default: Annotated[int | None, Option(help="Make this version the default; 0 follows the newest again.")] = None,
+    url: UrlOption = LOCAL,
+    as_json: JsonOption = False,
+) -> None:
+    """List the base models that can be adapted; show one, promote or roll back its default version."""
+    client = Client(url)
+    if default is not None and name is None:
+        raise InvalidParameter("say whose default it is: shotput bases NAME --default VERSION")
+    if name is not None:
+        path = f"/bases/{name}"
+        base = client.get(path) if default is None else client.patch(path, {"default": default or None})
+        if as_json:
+            return print_json(base)
+        print_record(base, ("reference", "summary", "modality", "preprocessing", "backbone", "learners", "scores"))
+        return print_rows(base["history"], ("version", "default", "scores", "dataset", "seed", "seconds", "created_at"))
+    found = client.get("/bases")
     return print_json(found) if as_json else print_rows(found, ("reference", "modality", "learners", "summary"))
 
 
@@ -200,8 +216,19 @@ def meta_train(
     ] = None,
     summary: Annotated[str | None, Option(help="What the base model is for, in a sentence.")] = None,
     output: Annotated[Path | None, Option(help="Write the artifact to this file instead of the store.")] = None,
+    together: Annotated[
+        int,
+        Option(
+            "--processes", help="Processes that share the tasks of each step; one a GPU, or a few cores each.", min=1
+        ),
+    ] = 1,
 ) -> None:
-    """Make a base model, here and now. Interrupted, the same command goes on from the last checkpoint."""
+    """Make a base model, here and now. Interrupted, the same command goes on from the last checkpoint.
+
+    On several machines, run `torchrun --nnodes … -m app.cli meta-train …` on each.
+    """
+    if together > 1 and "WORLD_SIZE" not in os.environ:
+        _become_several(together)
     from app.local import make_base
     from meta_core.recipe import Recipe
 
@@ -216,7 +243,8 @@ def meta_train(
         base = make_base(Recipe.parse(values, "recipe"), Settings(), output)
     except KeyboardInterrupt:
         fail("stopped; the same command goes on from the last checkpoint", 130)
-    print(f"{base.reference if output is None else output}: {json.dumps(base.scores)}")
+    if os.environ.get("RANK", "0") == "0":
+        print(f"{base.reference if output is None else output}: {json.dumps(base.scores)}")
 
 
 @cli.command()
@@ -277,6 +305,16 @@ def _naming_files(given: Examples, request: Callable[[], dict[str, Any]]) -> dic
         if refused.example is None or refused.example >= len(sources):
             raise
         raise Refused(f"{refused} ({sources[refused.example]})") from None
+
+
+def _become_several(processes: int) -> NoReturn:
+    """The same command in so many processes, which torchrun starts and watches."""
+    launcher = ["torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+    command = [sys.executable, "-P", "-m", *launcher, "-m", "app.cli", *sys.argv[1:]]
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // processes))
+    sys.stdout.flush()
+    os.execve(command[0], command, {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": threads})  # noqa: S606
 
 
 def _become(part: Part, settings: Settings) -> NoReturn:

@@ -37,6 +37,10 @@ class Client:
         """Remove what is under a path."""
         self._request("DELETE", path)
 
+    def patch(self, path: str, body: dict[str, Any]) -> Any:
+        """Change what is under a path."""
+        return self._request("PATCH", path, json=body)
+
     def adapt(self, body: dict[str, Any]) -> dict[str, Any]:
         """The adapted model that a request makes, however long it takes."""
         model: dict[str, Any] = self._request("POST", "/adapt", json=body)

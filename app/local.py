@@ -1,6 +1,7 @@
 """Meta-training and evaluation in this process, on the store itself: no service has to run."""
 
 import hashlib
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -29,6 +30,7 @@ from meta_core.evaluation import evaluate
 from meta_core.ids import new_id
 from meta_core.learner import Learner
 from meta_core.process import choose_device, prepare_process
+from meta_core.ranks import Ranks, joined
 from meta_core.recipe import Recipe, meta_train
 from meta_core.store import Store
 from meta_core.training import Progress as Step
@@ -58,9 +60,21 @@ def make_base(recipe: Recipe, settings: Settings, output: Path | None) -> Base:
     """Meta-train a base model, continuing from its last checkpoint, and publish it or write it to `output`."""
     recipe.check()
     prepare_process(torch.get_num_threads())
+    device = choose_device(settings.device)
+    with joined(_variable("RANK", 0), _variable("WORLD_SIZE", 1), "nccl" if device.type == "cuda" else "gloo") as ranks:
+        return _make_base(recipe, settings, output, device, ranks)
+
+
+def _variable(name: str, default: int) -> int:
+    """A number that torchrun tells each of the processes it starts."""
+    return int(os.environ.get(name, default))
+
+
+def _make_base(recipe: Recipe, settings: Settings, output: Path | None, device: torch.device, ranks: Ranks) -> Base:
     checkpoints = FileCheckpoints(settings.home / "checkpoints", recipe)
-    catalogue = Catalogue(Store(settings.store))
-    with _progress("loss {task.fields[loss]:.4f}", "validation {task.fields[validation]}") as progress:
+    with _progress(
+        "loss {task.fields[loss]:.4f}", "validation {task.fields[validation]}", shown=ranks.leads
+    ) as progress:
         bar = progress.add_task(recipe.name, total=recipe.training.steps, loss=float("nan"), validation="–")
 
         def report(step: Step) -> None:
@@ -71,13 +85,16 @@ def make_base(recipe: Recipe, settings: Settings, output: Path | None) -> Base:
             recipe,
             version=1,
             datasets_folder=settings.datasets,
-            device=choose_device(settings.device),
-            report=report,
+            device=device,
+            report=report if ranks.leads else _ignore,
             checkpoints=checkpoints,
             fetching=_downloads(progress),
+            ranks=ranks,
         )
+    if not ranks.leads:
+        return base
     if output is None:
-        base = catalogue.publish(base, job=new_id("job"))
+        base = Catalogue(Store(settings.store)).publish(base, job=new_id("job"))
     else:
         output.write_bytes(base.pack())
     checkpoints.path.unlink(missing_ok=True)
@@ -161,7 +178,12 @@ def _downloads(progress: Progress) -> Report:
     return report
 
 
-def _progress(*texts: str) -> Progress:
+def _ignore(step: Step) -> None:
+    """The first of several processes reports for all."""
+
+
+def _progress(*texts: str, shown: bool = True) -> Progress:
     """A bar on stderr, so that stdout holds the result alone."""
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *map(TextColumn, texts)]
-    return Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=Console(stderr=True))
+    times = TimeElapsedColumn(), TimeRemainingColumn()
+    return Progress(*columns, *times, console=Console(stderr=True), disable=not shown)

@@ -25,7 +25,7 @@ def job_view(record: dict[str, Any]) -> dict[str, Any]:
     return {"kind": "adapt" if id.startswith("mdl_") else "meta-train", **record, "links": links}
 
 
-def base_view(base: Base, versions: list[int]) -> dict[str, Any]:
+def base_view(base: Base, versions: list[int], default: int) -> dict[str, Any]:
     """A version of a base model."""
     spec = base.spec
     return {
@@ -33,6 +33,7 @@ def base_view(base: Base, versions: list[int]) -> dict[str, Any]:
         "name": base.name,
         "version": base.version,
         "versions": versions,
+        "default": default,
         "summary": base.summary,
         "modality": spec.modality,
         "preprocessing": spec.modality_config,
@@ -42,6 +43,21 @@ def base_view(base: Base, versions: list[int]) -> dict[str, Any]:
         "scores": base.scores,
         "provenance": base.provenance,
         "links": {"self": f"/bases/{base.reference}"},
+    }
+
+
+def version_view(base: Base, default: int) -> dict[str, Any]:
+    """How one version of a base model was made, and how good it is."""
+    made = base.provenance
+    recipe = made.get("recipe", {})
+    return {
+        "version": base.version,
+        "default": base.version == default,
+        "scores": base.scores,
+        "dataset": recipe.get("dataset"),
+        "dataset_params": recipe.get("dataset_params", {}),
+        "seed": made.get("seed", recipe.get("training", {}).get("seed")),
+        **{key: made.get(key) for key in ("commit", "device", "seconds", "created_at", "job")},
     }
 
 

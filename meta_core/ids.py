@@ -68,3 +68,13 @@ def checkpoint_key(tenant: str, id: str) -> str:
 def base_key(name: str, version: int) -> str:
     """Where a version of a base model lies."""
     return f"bases/{checked_name(name)}/{version:09d}.safetensors"
+
+
+def withdrawn_key(name: str, version: int) -> str:
+    """Where the mark lies that a version was withdrawn; its number is not given again."""
+    return f"bases/{checked_name(name)}/{version:09d}.withdrawn"
+
+
+def default_key(name: str) -> str:
+    """Where the choice of a base model's default version lies."""
+    return f"bases/{checked_name(name)}/default.json"

@@ -1,7 +1,5 @@
 """Meta-training from a recipe: dataset, learner, backbone and training in; a base model out."""
 
-import datetime
-import platform
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +10,14 @@ from pydantic import Field
 
 from meta_core.backbone import build_backbone
 from meta_core.base import Base, BaseSpec
+from meta_core.circumstances import circumstances
 from meta_core.config import Config
 from meta_core.dataset import build_dataset
 from meta_core.download import Report, silent
 from meta_core.errors import InvalidParameter
 from meta_core.ids import NAME
 from meta_core.learner import Learner, build_learner
+from meta_core.ranks import Ranks
 from meta_core.training import Checkpoints, MetaTraining, Progress, TrainingConfig
 
 
@@ -53,13 +53,19 @@ def meta_train(
     report: Callable[[Progress], None],
     checkpoints: Checkpoints | None = None,
     fetching: Report = silent,
+    ranks: Ranks | None = None,
 ) -> Base:
-    """Train to the end, continuing from the last checkpoint, and return the base model with its provenance."""
+    """Train to the end, continuing from the last checkpoint, and return the base model with its provenance.
+
+    With `ranks` it is the work of several processes, all of which return the model; that of rank 0 is the one to keep.
+    """
     started = time.monotonic()
+    ranks = ranks or Ranks()
     dataset = build_dataset(recipe.dataset, datasets_folder / recipe.dataset, recipe.dataset_params, fetching)
     chosen = recipe.training.validation_tasks > 0
-    source = dataset.source("train" if chosen else "train+validation", augmented=True)
-    validation = dataset.source("validation") if chosen else None
+    with ranks.leader_first():
+        source = dataset.source("train" if chosen else "train+validation", augmented=True)
+        validation = dataset.source("validation") if chosen else None
     spec = BaseSpec(
         modality=dataset.modality,
         modality_config=dataset.preprocessing(),
@@ -72,7 +78,7 @@ def meta_train(
     with torch.random.fork_rng():
         torch.manual_seed(recipe.training.seed)
         learner = spec.build(source.shape, source.task).to(device)
-    training = MetaTraining(learner, recipe.training, source, validation)
+    training = MetaTraining(learner, recipe.training, source, validation, ranks)
     training.run(report, checkpoints)
     scores = {} if validation is None else {"validation": training.best_score}
     return Base(
@@ -81,23 +87,16 @@ def meta_train(
         summary=recipe.summary,
         spec=spec,
         weights=_weights(learner),
-        provenance={"recipe": recipe.model_dump(), **_circumstances(device, time.monotonic() - started)},
+        provenance={
+            "recipe": recipe.model_dump(),
+            "seed": recipe.training.seed,
+            **circumstances(device, time.monotonic() - started),
+            "processes": ranks.world,
+            "curve": training.curve,
+        },
         scores=scores,
     )
 
 
 def _weights(learner: Learner) -> dict[str, torch.Tensor]:
     return {name: value.detach().cpu() for name, value in learner.state_dict().items()}
-
-
-def _circumstances(device: torch.device, seconds: float) -> dict[str, Any]:
-    hardware = (
-        torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or platform.machine()
-    )
-    return {
-        "created_at": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "seconds": round(seconds, 1),
-        "device": f"{device.type}: {hardware}",
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-    }

@@ -15,6 +15,7 @@ from meta_core.episodes import Size, TaskSource
 from meta_core.errors import CorruptArtifact, InvalidTask
 from meta_core.evaluation import evaluate
 from meta_core.learner import Learner
+from meta_core.ranks import Ranks
 
 Tensors = dict[str, Tensor]
 
@@ -40,14 +41,23 @@ class TrainingConfig(Config):
     )
 
 
+Point = tuple[int, float, float]
+"""Step, mean loss since the last point, and validation score."""
+
+
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands: `loss` is the mean since the last report, `validation` the newest score."""
+    """Where a training stands: `loss` is that of the last step, `validation` the newest score.
+
+    `curve` holds a point for every validation so far; `episodes` counts the tasks that were learned from.
+    """
 
     step: int
     total_steps: int
     loss: float
     validation: float | None
+    episodes: int = 0
+    curve: tuple[Point, ...] = ()
 
 
 class Checkpoints(Protocol):
@@ -78,8 +88,14 @@ class MetaTraining:
     """
 
     def __init__(
-        self, learner: Learner, config: TrainingConfig, source: TaskSource, validation: TaskSource | None
+        self,
+        learner: Learner,
+        config: TrainingConfig,
+        source: TaskSource,
+        validation: TaskSource | None,
+        ranks: Ranks | None = None,
     ) -> None:
+        self.ranks = ranks or Ranks()
         self.learner = learner
         self.config = config
         self.source = source
@@ -89,6 +105,8 @@ class MetaTraining:
         self.best = copy.deepcopy(learner.state_dict())
         self.best_score = -math.inf
         self.step = 0
+        self.curve: list[Point] = []
+        self.losses: list[float] = []
         self.rng = torch.Generator().manual_seed(config.seed)
         self.optimizer = _optimizer(learner, config)
 
@@ -98,17 +116,29 @@ class MetaTraining:
         `report` is called after every step and may raise to stop the training.
         """
         checkpoints = checkpoints or NoCheckpoints()
-        if (last := checkpoints.load()) is not None:
+        last = self.ranks.from_leader(checkpoints.load() if self.ranks.leads else None)
+        if last is not None:
             self.restore(last)
-        validation: float | None = None
         while self.step < self.config.steps:
             loss = self._advance()
-            if self.step % self.config.validate_every == 0 or self.step == self.config.steps:
-                validation = self._validate()
+            self.losses.append(loss)
+            if self.ranks.leads and (self.step % self.config.validate_every == 0 or self.step == self.config.steps):
+                self._note_validation()
                 checkpoints.save(self.tensors())
-            report(Progress(self.step, self.config.steps, loss, validation))
+            report(self._progress(loss))
         self.learner.load_state_dict(self.best)
         self.learner.eval()
+
+    def _note_validation(self) -> None:
+        score = self._validate()
+        if score is not None:
+            self.curve.append((self.step, sum(self.losses) / len(self.losses), score))
+        self.losses.clear()
+
+    def _progress(self, loss: float) -> Progress:
+        validation = self.curve[-1][2] if self.curve else None
+        episodes = self.step * self.config.tasks
+        return Progress(self.step, self.config.steps, loss, validation, episodes, tuple(self.curve))
 
     def _advance(self) -> float:
         for group in self.optimizer.param_groups:
@@ -119,6 +149,7 @@ class MetaTraining:
             raise InvalidTask(f"the meta-loss became {loss} at step {self.step}; a lower rate or clip may help")
         nn.utils.clip_grad_norm_(self.learner.parameters(), self.config.clip)
         self.optimizer.step()
+        self.ranks.level(self.learner.buffers())
         self.step += 1
         self._update_average()
         return loss
@@ -127,12 +158,25 @@ class MetaTraining:
         self.optimizer.zero_grad()
         device = next(self.learner.parameters()).device
         total = 0.0
-        for _ in range(self.config.tasks):
-            episode = self.source.draw(self.size, self.rng).to(device)
-            loss = self.learner.meta_loss(episode) / self.config.tasks
-            torch.autograd.backward(loss)
-            total += loss.item()
-        return total
+        for task in range(self.config.tasks):
+            episode = self.source.draw(self.size, self.rng)  # by every process, so that all stay at the same numbers
+            if self.ranks.mine(task):
+                loss = self.learner.meta_loss(episode.to(device)) / self.config.tasks
+                torch.autograd.backward(loss)
+                total += loss.item()
+        return self._added_up(total, device)
+
+    def _added_up(self, loss: float, device: torch.device) -> float:
+        """The loss of all processes; their gradients are added up in place."""
+        if self.ranks.world == 1:
+            return loss
+        whole = torch.tensor([loss], device=device)
+        parameters = list(self.learner.parameters())
+        for parameter in parameters:
+            if parameter.grad is None:  # a process may have no task of this step; all must send the same
+                parameter.grad = torch.zeros_like(parameter)
+        self.ranks.total([whole, *(parameter.grad for parameter in parameters if parameter.grad is not None)])
+        return whole.item()
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -169,6 +213,7 @@ class MetaTraining:
             "rng": self.rng.get_state(),
             "step": torch.tensor(self.step),
             "best_score": torch.tensor(self.best_score, dtype=torch.float64),
+            "curve": torch.tensor(self.curve, dtype=torch.float64).reshape(-1, 3),
         }
 
     def restore(self, tensors: Tensors) -> None:
@@ -180,6 +225,9 @@ class MetaTraining:
             self.rng.set_state(tensors["rng"])
             self.step = int(tensors["step"])
             self.best_score = float(tensors["best_score"])
+            self.curve = [
+                (int(step), loss, score) for step, loss, score in tensors.get("curve", torch.empty(0, 3)).tolist()
+            ]
         except (KeyError, RuntimeError) as error:
             raise CorruptArtifact(f"the checkpoint does not fit this training: {error}") from None
         moments: dict[int, Tensors] = {}

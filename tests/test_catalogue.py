@@ -38,6 +38,33 @@ def test_many_jobs_at_once_each_get_a_version(store: Store) -> None:
     assert sorted(versions) == list(range(1, 9))
 
 
+def test_the_default_can_be_chosen_rolled_back_and_left_to_the_newest(store: Store) -> None:
+    catalogue, elsewhere = Catalogue(store), Catalogue(store)
+    for i in range(3):
+        catalogue.publish(base(), f"job {i}")
+    for chosen, meant in ((2, 2), (1, 1), (None, 3)):
+        catalogue.choose_default("mine", chosen)
+        assert elsewhere.get("mine").version == elsewhere.default("mine") == meant
+    with pytest.raises(NotFound, match="mine@3"):
+        catalogue.choose_default("mine", 4)
+    assert {one.reference for one in catalogue.list()} >= {"mine@3", "table@1"}
+
+
+def test_the_number_of_a_withdrawn_version_is_not_given_again(store: Store) -> None:
+    catalogue = Catalogue(store)
+    first, second = (catalogue.publish(base(), f"job {i}") for i in range(2))
+    catalogue.choose_default("mine", 2)
+    catalogue.withdraw(second)
+    assert catalogue.versions("mine") == [1]
+    assert catalogue.get("mine").reference == first.reference == "mine@1"
+    with pytest.raises(NotFound):
+        Catalogue(store).get("mine@2")
+    assert catalogue.publish(base(), "job 3").version == 3
+    for version in (1, 3):
+        catalogue.withdraw(catalogue.get(f"mine@{version}"))
+    assert "mine" not in Catalogue(store).names()
+
+
 def test_a_stored_version_of_a_shipped_name_is_newer(store: Store) -> None:
     catalogue = Catalogue(store)
     shipped = catalogue.get("table").version
