@@ -27,8 +27,8 @@ def calibration_of(prediction: Prediction, y: Tensor) -> float:
     return sharpness[(nll + prior).argmin()].item()
 
 
-def calibrated(prediction: Prediction, calibration: float) -> Prediction:
-    """A prediction with its certainty corrected."""
+def calibrated(prediction: Prediction, calibration: float | Tensor) -> Prediction:
+    """A prediction with its certainty corrected; of stacked tasks, each by its own."""
     if isinstance(prediction, Gaussian):
         return Gaussian(prediction.mean, prediction.variance * calibration)
     return Categorical((calibration * prediction.log_probabilities).log_softmax(-1))

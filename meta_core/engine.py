@@ -5,9 +5,9 @@ import json
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from torch import Tensor
 from meta_core.adapted import AdaptedModel
 from meta_core.artifact import on_device, pack, unpack
 from meta_core.base import Base
-from meta_core.calibration import calibrated, calibration_of
+from meta_core.calibration import calibration_of
 from meta_core.catalogue import Catalogue
 from meta_core.errors import InvalidExample, InvalidTask
 from meta_core.labels import Label, class_name, read_labels
@@ -24,12 +24,14 @@ from meta_core.limits import Limits
 from meta_core.modality import Description, Modality
 from meta_core.orders import Order, Result
 from meta_core.quality import leave_one_out, scores
+from meta_core.together import encode_together, predict_together
 from meta_core.types import Gaussian, Prediction, State, Support, Task
 
 NORMAL_90 = 1.6448536
 """Standard deviations on each side of the mean that hold 90 % of a normal distribution."""
 
 Answer = dict[str, Any]
+H = TypeVar("H", bound=Hashable)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,20 +126,32 @@ class Engine:
             raise InvalidTask("there are no inputs to answer; send at least one")
         return self.catalogue.get(model.base).modality(self.limits).read(inputs, model.description)
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def predict(self, requests: Sequence[tuple[AdaptedModel, Tensor]]) -> list[list[Answer]]:
-        """Answers to the queries of many adapted models, in one encoding per base model and learner."""
-        groups: dict[Learner, list[int]] = defaultdict(list)
-        for position, (model, _) in enumerate(requests):
-            groups[self.learner_of(model)].append(position)
+        """Answers to the queries of many adapted models, in one encoding per base model."""
+        by = [self.learner_of(model) for model, _ in requests]
+        encoded = self._encoded(by, requests)
         answers: list[list[Answer]] = [[] for _ in requests]
-        for learner, positions in groups.items():
-            encoded = encode_together(learner, [requests[position][1].to(self.device) for position in positions])
-            for position, z in zip(positions, encoded, strict=True):
-                model = requests[position][0]
-                prediction = learner.predict(on_device(model.state, self.device), z)
-                answers[position] = _answers(calibrated(prediction, model.calibration), model.classes)
+        for learner, positions in _groups(by).items():
+            models = [requests[i][0] for i in positions]
+            states = [on_device(model.state, self.device) for model in models]
+            calibrations = [model.calibration for model in models]
+            predictions = predict_together(learner, states, [encoded[i] for i in positions], calibrations)
+            for i, model, prediction in zip(positions, models, predictions, strict=True):
+                answers[i] = _answers(prediction, model.classes)
         return answers
+
+    def _encoded(self, by: Sequence[Learner], requests: Sequence[tuple[AdaptedModel, Tensor]]) -> list[Tensor]:
+        """The queries of each request, encoded together with all that the same weights encode."""
+        encoders = [
+            (model.base, model.shape) if learner.only_embeds else learner
+            for learner, (model, _) in zip(by, requests, strict=True)
+        ]
+        encoded: dict[int, Tensor] = {}
+        for positions in _groups(encoders).values():
+            inputs = [requests[i][1].to(self.device) for i in positions]
+            encoded |= zip(positions, encode_together(by[positions[0]], inputs), strict=True)
+        return [encoded[i] for i in range(len(requests))]
 
     def learner_of(self, model: AdaptedModel) -> Learner:
         """The learner that made an adapted model."""
@@ -165,9 +179,12 @@ class Engine:
         return base.learner_for(name, json.loads(params), shape, task).to(self.device).inference()
 
 
-def encode_together(learner: Learner, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Embeddings of each of several inputs [Q_i, *shape], from one pass over all of them."""
-    return torch.split(learner.encode(torch.cat(list(inputs))), [len(x) for x in inputs])
+def _groups(keys: Iterable[H]) -> dict[H, list[int]]:
+    """The positions of each key."""
+    groups: dict[H, list[int]] = defaultdict(list)
+    for position, key in enumerate(keys):
+        groups[key].append(position)
+    return groups
 
 
 def _read_unlabelled(inputs: Sequence[Any], modality: Modality, description: Description) -> dict[str, Tensor]:

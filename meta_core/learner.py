@@ -33,6 +33,8 @@ class Learner(nn.Module, ABC):
     """Whether adapting changes the backbone, which then must not hold running statistics."""
     uses_unlabelled: ClassVar[bool] = False
     """Whether unlabelled inputs of the task help it; the others refuse them."""
+    broadcasts: ClassVar[bool] = False
+    """Whether `predict` takes stacked states and queries [M, Q, D] as well, and answers them as each alone."""
     size_limits: ClassVar[str] = ""
     """What ways and shots it is limited to, or works badly beyond; empty when any do."""
     first_order: str = ""
@@ -59,6 +61,11 @@ class Learner(nn.Module, ABC):
         """What is shared by all tasks: inputs [N, *shape] to embeddings [N, D]."""
         z: Tensor = self.backbone(x)
         return z
+
+    @property
+    def only_embeds(self) -> bool:
+        """Whether `encode` is the backbone alone: then all such learners of a base model encode alike."""
+        return type(self).encode is Learner.encode
 
     def inference(self) -> Self:
         """Itself, able only to adapt and answer from now on: the backbone takes its inference form.

@@ -30,6 +30,7 @@ class Cosine(Learner):
     """
 
     Config = CosineConfig
+    broadcasts = True
     config: CosineConfig
 
     def __init__(self, backbone: Backbone, config: CosineConfig, task: Task) -> None:
@@ -48,4 +49,4 @@ class Cosine(Learner):
         return Categorical(self._logits(state, z).log_softmax(-1))
 
     def _logits(self, state: State, z: Tensor) -> Tensor:
-        return self.log_scale.exp() * F.normalize(z, dim=-1) @ F.normalize(state["weight"], dim=-1).T  # [Q, C]
+        return self.log_scale.exp() * F.normalize(z, dim=-1) @ F.normalize(state["weight"], dim=-1).mT  # [Q, C]

@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 from meta_core.backbone import Backbone
 from meta_core.config import Config
 from meta_core.learner import Learner, learners
+from meta_core.learners.ridge import linear
 from meta_core.types import Categorical, State, Support, Task
 
 PRECISION, LEFT_OUT_PRECISION = 1e-9, 1e-4
@@ -36,6 +37,7 @@ class Logistic(Learner):
     """
 
     Config = LogisticConfig
+    broadcasts = True
 
     def __init__(self, backbone: Backbone, config: LogisticConfig, task: Task) -> None:
         super().__init__(backbone, config, task)
@@ -49,7 +51,7 @@ class Logistic(Learner):
 
     def predict(self, state: State, z: Tensor) -> Categorical:
         """Softmax of a linear map."""
-        return Categorical((z @ state["weight"][:-1] + state["weight"][-1]).log_softmax(-1))
+        return Categorical(linear(state["weight"], z).log_softmax(-1))
 
     @torch.no_grad()
     def leave_one_out(self, support: Support, left_out: Tensor) -> Categorical:

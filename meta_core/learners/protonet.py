@@ -26,6 +26,7 @@ class ProtoNet(Learner):
     """
 
     Config = ProtoNetConfig
+    broadcasts = True
     most_left_out = sys.maxsize  # in closed form
 
     def __init__(self, backbone: Backbone, config: ProtoNetConfig, task: Task) -> None:
@@ -54,8 +55,8 @@ class ProtoNet(Learner):
 
 
 def squared_distances(z: Tensor, centres: Tensor) -> Tensor:
-    """Squared Euclidean distances [Q, C] between the rows of [Q, D] and [C, D].
+    """Squared Euclidean distances [..., Q, C] between the rows of [..., Q, D] and [..., C, D].
 
     Written as differences: the expanded form loses the digits that tell near neighbours apart.
     """
-    return (z[:, None] - centres[None]).square().sum(-1)  # [Q, C]
+    return (z[..., :, None, :] - centres[..., None, :, :]).square().sum(-1)  # [..., Q, C]

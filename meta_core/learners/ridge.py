@@ -47,6 +47,7 @@ class Ridge(Learner):
     """
 
     Config = RidgeConfig
+    broadcasts = True
     most_left_out = sys.maxsize  # in closed form
     config: RidgeConfig
     tasks = frozenset({"classification", "regression"})
@@ -64,8 +65,7 @@ class Ridge(Learner):
 
     def predict(self, state: State, z: Tensor) -> Prediction:
         """A linear map of the queries."""
-        output = z @ state["weight"][:-1] + state["weight"][-1]  # [Q, C or T]
-        return self._answer(state, output)
+        return self._answer(state, linear(state["weight"], z))
 
     def leave_one_out(self, support: Support, left_out: Tensor) -> Prediction:
         """Exact for the penalty, scale and standardisation of the whole support."""
@@ -75,7 +75,7 @@ class Ridge(Learner):
     def _answer(self, state: State, output: Tensor) -> Prediction:
         if self.task == "classification":
             return Categorical(output.log_softmax(-1))
-        return Gaussian(output, state["variance"].expand_as(output))
+        return Gaussian(output, state["variance"][..., None, :].expand_as(output))
 
     def _fit(self, support: Support) -> tuple[State, Tensor]:
         """The state, and the outputs for every support example without it, [N, C or T]."""
@@ -152,6 +152,11 @@ def choose(left_out: Tensor, support: Support) -> tuple[int, Tensor]:
 def pick(values: Tensor, choice: Tensor) -> Tensor:
     """Column t of the matrix `choice[t]`: [M, T] from [G, M, T] and [T]."""
     return values[choice, :, torch.arange(len(choice), device=choice.device)].T
+
+
+def linear(weight: Tensor, z: Tensor) -> Tensor:
+    """Outputs [..., Q, K] for embeddings [..., Q, D], by weights [..., D + 1, K] whose last row is the constant."""
+    return z @ weight[..., :-1, :] + weight[..., -1:, :]
 
 
 def with_constant(z: Tensor) -> Tensor:

@@ -30,6 +30,7 @@ class SimpleShot(Learner):
     """
 
     Config = SimpleShotConfig
+    broadcasts = True
     centre: Tensor
 
     def __init__(self, backbone: Backbone, config: SimpleShotConfig, task: Task) -> None:
@@ -45,5 +46,5 @@ class SimpleShot(Learner):
 
     def predict(self, state: State, z: Tensor) -> Categorical:
         """Softmax over negative squared distances on the sphere."""
-        squared = squared_distances(F.normalize(z - state["centre"], dim=-1), state["prototypes"])
+        squared = squared_distances(F.normalize(z - state["centre"][..., None, :], dim=-1), state["prototypes"])
         return Categorical((-self.log_scale.exp() * squared).log_softmax(-1))

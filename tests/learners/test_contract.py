@@ -8,9 +8,11 @@ from torch.testing import assert_close
 
 from meta_core.artifact import pack, unpack
 from meta_core.backbone import build_backbone
+from meta_core.calibration import calibrated
 from meta_core.episodes import Size
 from meta_core.evaluation import evaluate
 from meta_core.learner import Learner, build_learner, learners
+from meta_core.together import predict_together
 from meta_core.training import MetaTraining, TrainingConfig
 from meta_core.types import Episode, Support
 from tests.learners.cases import BODIES, Case, Clusters, Lines, adapted, answers, build, cases, draw, encoded
@@ -213,6 +215,19 @@ def test_its_inference_form_answers_alike(case: Case) -> None:
     learner.double().backbone(torch.randn(30, *shape, dtype=torch.float64) + 1)
     expected = _answered(learner.eval(), episode.support, episode)
     assert_close(_answered(learner.inference(), episode.support, episode), expected, rtol=1e-5, atol=1e-5)
+
+
+@every_learner
+@torch.no_grad()
+def test_stacked_states_answer_as_each_alone(case: Case) -> None:
+    learner = build(case)
+    episodes = [draw(case[2], counts=counts) for counts in ((3, 2, 4), (3, 5, 3), (6, 2, 2))]
+    states = [adapted(learner, episode.support) for episode in episodes]
+    queries = [learner.encode(episode.x[:size]) for size, episode in zip((6, 3, 5), episodes, strict=True)]
+    with torch.inference_mode():  # as the engine does
+        together = predict_together(learner, states, queries, [1.0, 0.5, 2.0])
+    for state, z, c, prediction in zip(states, queries, (1.0, 0.5, 2.0), together, strict=True):
+        assert_close(answers(prediction), answers(calibrated(learner.predict(state, z), c)))
 
 
 def _answered(learner: Learner, support: Support, episode: Episode) -> torch.Tensor:
