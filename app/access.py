@@ -9,6 +9,7 @@ from fastapi.routing import iter_route_contexts
 from fastapi.security import HTTPBearer, SecurityScopes
 
 from meta_core.errors import Forbidden
+from meta_core.ids import DEFAULT_TENANT
 
 Scope = Literal["read", "predict", "adapt", "train", "admin"]
 SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
@@ -30,7 +31,7 @@ class Caller:
         return scope in self.scopes or "admin" in self.scopes
 
 
-LOCAL = Caller(tenant="default", key=None, scopes=SCOPES)
+LOCAL = Caller(tenant=DEFAULT_TENANT, key=None, scopes=SCOPES)
 """Whoever reaches a service without keys."""
 
 _bearer = HTTPBearer(auto_error=False, description="an API key, `sk_…`; made with `shotput keys create`")

@@ -27,7 +27,7 @@ from meta_core.download import Report
 from meta_core.episodes import Size, TaskSource
 from meta_core.errors import InvalidParameter, InvalidTask
 from meta_core.evaluation import evaluate
-from meta_core.ids import new_id
+from meta_core.ids import DEFAULT_TENANT, new_id
 from meta_core.learner import Learner
 from meta_core.process import choose_device, prepare_process
 from meta_core.ranks import Ranks, joined
@@ -137,7 +137,7 @@ def _load_base(reference: str, settings: Settings) -> Base:
             return unpack_base(Path(reference).read_bytes())
         except OSError as error:
             raise InvalidParameter(f"{reference} cannot be read: {error.strerror}") from None
-    return Catalogue(Store(settings.store)).get(reference)
+    return Catalogue(Store(settings.store)).get(reference, DEFAULT_TENANT)
 
 
 def _chosen_learner(base: Base, name: str | None, params: dict[str, Any], source: TaskSource) -> Learner:

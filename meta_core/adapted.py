@@ -15,6 +15,7 @@ class AdaptedModel:
     """State of one task, with what is needed to read its queries and name its answers."""
 
     id: str
+    tenant: str
     base: str
     learner: str
     params: dict[str, Any]
@@ -38,6 +39,7 @@ def unpack_adapted(content: bytes, id: str) -> AdaptedModel:
     record, details = header["record"], header["details"]
     return AdaptedModel(
         id=record["id"],
+        tenant=header["tenant"],
         base=record["base"],
         learner=record["learner"],
         params=details["params"],

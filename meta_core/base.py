@@ -40,9 +40,12 @@ class BaseSpec:
         return build_learner(name, backbone, config, task)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Base:
-    """A version of a base model. Its weights are empty when nothing in it is learned before the support set comes."""
+    """A version of a base model. Its weights are empty when nothing in it is learned before the support set comes.
+
+    `owner` is the tenant that alone sees it; None for one that is everybody's.
+    """
 
     name: str
     version: int
@@ -51,6 +54,7 @@ class Base:
     weights: dict[str, Tensor]
     provenance: dict[str, Any]
     scores: dict[str, Any]
+    owner: str | None = None
 
     @property
     def reference(self) -> str:

@@ -39,6 +39,7 @@ class TaskRequest:
     """A support set as somebody sent it."""
 
     base: str
+    tenant: str | None = None
     inputs: Sequence[Any]
     labels: Sequence[Any]
     learner: str | None = None
@@ -67,7 +68,7 @@ class Engine:
             raise InvalidTask(f"{len(request.inputs)} inputs but {len(request.labels)} labels")
         if not len(request.inputs):
             raise InvalidTask("the support set is empty; it needs at least two labelled examples")
-        base = self.catalogue.get(request.base)
+        base = self.catalogue.get(request.base, request.tenant)
         labels = read_labels(request.labels, request.task or _only_task(base))
         self.limits.check("classes", len(labels.classes or ()), "max_ways")
         modality = base.modality(self.limits)
@@ -99,7 +100,8 @@ class Engine:
         asked = order.spec["record"]
         ways = len(asked["classes"]) if asked["classes"] else None
         shape = tuple(tensors["x"].shape[1:])
-        learner = self._learner(asked["base"], asked["learner"], json.dumps(asked["params"]), shape, asked["task"])
+        base = self.catalogue.get(asked["base"], order.tenant)
+        learner = self._learner(base, asked["learner"], json.dumps(asked["params"]), shape, asked["task"])
         with torch.no_grad():
             inputs = [tensors[name].to(self.device) for name in ("x", "unlabelled") if name in tensors]
             z, *unlabelled = encode_together(learner, inputs)
@@ -124,7 +126,7 @@ class Engine:
         self.limits.check("inputs", len(inputs), "max_queries")
         if not len(inputs):
             raise InvalidTask("there are no inputs to answer; send at least one")
-        return self.catalogue.get(model.base).modality(self.limits).read(inputs, model.description)
+        return self.catalogue.get(model.base, model.tenant).modality(self.limits).read(inputs, model.description)
 
     @torch.inference_mode()
     def predict(self, requests: Sequence[tuple[AdaptedModel, Tensor]]) -> list[list[Answer]]:
@@ -155,7 +157,8 @@ class Engine:
 
     def learner_of(self, model: AdaptedModel) -> Learner:
         """The learner that made an adapted model."""
-        return self._learner(model.base, model.learner, json.dumps(model.params), model.shape, model.task)
+        base = self.catalogue.get(model.base, model.tenant)
+        return self._learner(base, model.learner, json.dumps(model.params), model.shape, model.task)
 
     def warm(self) -> None:
         """Load the newest version of every base model of fixed input shape, and run it once."""
@@ -163,7 +166,7 @@ class Engine:
             if not base.spec.shape:
                 continue
             for task, (name, config) in base.spec.learners.items():
-                learner = self._learner(base.reference, name, json.dumps(config), base.spec.shape, task)
+                learner = self._learner(base, name, json.dumps(config), base.spec.shape, task)
                 with torch.no_grad():
                     learner.encode(torch.zeros(1, *base.spec.shape, device=self.device))
 
@@ -172,10 +175,9 @@ class Engine:
     ) -> Learner:
         if base.spec.shape and shape != base.spec.shape:
             raise InvalidTask(f"{base.reference} takes inputs of shape {list(base.spec.shape)}; found {list(shape)}")
-        return self._learner(base.reference, name, json.dumps(params), shape, task)
+        return self._learner(base, name, json.dumps(params), shape, task)
 
-    def _build_learner(self, reference: str, name: str, params: str, shape: tuple[int, ...], task: Task) -> Learner:
-        base = self.catalogue.get(reference)
+    def _build_learner(self, base: Base, name: str, params: str, shape: tuple[int, ...], task: Task) -> Learner:
         return base.learner_for(name, json.loads(params), shape, task).to(self.device).inference()
 
 

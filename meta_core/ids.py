@@ -8,6 +8,10 @@ from meta_core.errors import NotFound
 
 ID = re.compile(r"(mdl|job)_[0-9a-f]{32}")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+DEFAULT_TENANT = "default"
+"""Who asks where nobody is asked who they are: a service without API keys, the command line on this machine."""
+RESERVED = frozenset({"bases", "checks", "keys", "tenants"})
+"""Folders at the top of the store that belong to no tenant."""
 REFERENCE = re.compile(rf"({NAME.pattern})(?:@([1-9][0-9]{{0,8}}))?")
 
 
@@ -36,6 +40,13 @@ def checked_name(name: str) -> str:
     return name
 
 
+def checked_tenant(name: str) -> str:
+    """The name itself. Raises `NotFound` for text that cannot name a tenant."""
+    if checked_name(name) in RESERVED:
+        raise NotFound(f"{name!r} can be no tenant's name; taken are: {', '.join(sorted(RESERVED))}")
+    return name
+
+
 def parse_reference(reference: str) -> tuple[str, int | None]:
     """Name and version of "name" or "name@3". Raises `NotFound`."""
     found = REFERENCE.fullmatch(reference)
@@ -46,35 +57,40 @@ def parse_reference(reference: str) -> tuple[str, int | None]:
 
 def order_key(tenant: str, id: str) -> str:
     """Where an accepted, unfinished order lies."""
-    return f"{checked_name(tenant)}/orders/{checked_id(id)}.json"
+    return f"{checked_tenant(tenant)}/orders/{checked_id(id)}.json"
 
 
 def support_key(tenant: str, id: str) -> str:
     """Where the support set of an adapted model lies."""
-    return f"{checked_name(tenant)}/supports/{checked_id(id)}.safetensors"
+    return f"{checked_tenant(tenant)}/supports/{checked_id(id)}.safetensors"
 
 
 def result_key(tenant: str, id: str) -> str:
     """Where the one outcome of an order lies: an adapted model, or what became of a job."""
     folder = "models" if checked_id(id).startswith("mdl_") else "jobs"
-    return f"{checked_name(tenant)}/{folder}/{id}.safetensors"
+    return f"{checked_tenant(tenant)}/{folder}/{id}.safetensors"
 
 
 def checkpoint_key(tenant: str, id: str) -> str:
     """Where a running meta-training keeps its last checkpoint."""
-    return f"{checked_name(tenant)}/checkpoints/{checked_id(id)}.safetensors"
+    return f"{checked_tenant(tenant)}/checkpoints/{checked_id(id)}.safetensors"
 
 
-def base_key(name: str, version: int) -> str:
+def bases_folder(owner: str | None) -> str:
+    """Where the base models of one tenant lie, or those that are everybody's."""
+    return "bases" if owner is None else f"{checked_tenant(owner)}/bases"
+
+
+def base_key(name: str, version: int, owner: str | None = None) -> str:
     """Where a version of a base model lies."""
-    return f"bases/{checked_name(name)}/{version:09d}.safetensors"
+    return f"{bases_folder(owner)}/{checked_name(name)}/{version:09d}.safetensors"
 
 
-def withdrawn_key(name: str, version: int) -> str:
+def withdrawn_key(name: str, version: int, owner: str | None = None) -> str:
     """Where the mark lies that a version was withdrawn; its number is not given again."""
-    return f"bases/{checked_name(name)}/{version:09d}.withdrawn"
+    return f"{bases_folder(owner)}/{checked_name(name)}/{version:09d}.withdrawn"
 
 
-def default_key(name: str) -> str:
+def default_key(name: str, owner: str | None = None) -> str:
     """Where the choice of a base model's default version lies."""
-    return f"bases/{checked_name(name)}/default.json"
+    return f"{bases_folder(owner)}/{checked_name(name)}/default.json"

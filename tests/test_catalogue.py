@@ -114,3 +114,24 @@ def test_every_shipped_base_loads_and_answers(path: object) -> None:
     for task, (name, config) in one.spec.learners.items():
         learner = one.learner_for(name, config, shape, task)
         assert learner.encode(torch.rand(2, *shape)).isfinite().all()
+
+
+def test_a_tenant_sees_its_own_bases_and_those_of_everybody(store: Store) -> None:
+    catalogue = Catalogue(store)
+    assert catalogue.publish(base(), "job 1", "one").reference == "mine@1"
+    assert catalogue.publish(base(), "job 2", "other").reference == "mine@1"
+    assert "mine" in catalogue.names("one")
+    assert "mine" not in catalogue.names() + catalogue.names("third")
+    assert [catalogue.get("mine@1", tenant).provenance["job"] for tenant in ("one", "other")] == ["job 1", "job 2"]
+    for tenant in ("third", None):
+        with pytest.raises(NotFound):
+            Catalogue(store).get("mine@1", tenant)
+    assert catalogue.get("table", "one") is catalogue.get("table"), "what is everybody's is loaded once"
+
+
+def test_a_base_of_everybodys_never_takes_the_place_of_a_tenants_own(store: Store) -> None:
+    own = Catalogue(store).publish(base("table"), "job 1", "one")
+    assert Catalogue(store).publish(base("table"), "job 2").version == own.version
+    assert Catalogue(store).get(own.reference, "one").provenance["job"] == "job 1"
+    assert Catalogue(store).get(own.reference, "other").provenance["job"] == "job 2"
+    assert Catalogue(store).publish(base("table"), "job 3", "one").version == own.version + 1

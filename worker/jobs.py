@@ -48,7 +48,7 @@ def meta_train(place: Workplace, tenant: str, id: str) -> None:
     """
     late = carry_out(place, tenant, id, partial(_trained, place))
     if late is not None:
-        place.catalogue.withdraw(place.catalogue.get(late.record["base"]))
+        place.catalogue.withdraw(place.catalogue.get(late.record["base"], tenant))
 
 
 def _trained(place: Workplace, order: Order) -> Result:
@@ -62,7 +62,7 @@ def _trained(place: Workplace, order: Order) -> Result:
         checkpoints=StoredCheckpoints(place.store, order, partial(forgive_all_attempts, place, order)),
     )
     place.pulse.board.stage = "publishing"
-    published = place.catalogue.publish(base, order.id)
+    published = place.catalogue.publish(base, order.id, order.tenant)
     made = {"base": published.reference, "scores": published.scores}
     return Result(status="ready", record={"finished_at": now(), **made})
 

@@ -76,6 +76,7 @@ async def adapt(
 def _accept(parts: Parts, tenant: str, body: AdaptBody) -> Order:
     request = TaskRequest(
         base=body.base,
+        tenant=tenant,
         inputs=plain_inputs(body.support.inputs),
         labels=body.support.labels,
         unlabelled=plain_inputs(body.support.unlabelled),
