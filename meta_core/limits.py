@@ -17,6 +17,11 @@ class Limits:
     max_queries: int = 5_000
     max_pixels: int = 16_000_000
     max_total_pixels: int = 200_000_000
+    max_seconds: int = 600
+    max_samples: int = 30_000_000
+    max_total_samples: int = 300_000_000
+    max_steps: int = 100_000
+    max_channels: int = 64
     max_columns: int = 1_000
     max_features: int = 2_000
     max_body_bytes: int = 32_000_000

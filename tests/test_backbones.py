@@ -8,7 +8,7 @@ from torch import nn
 
 from meta_core.backbone import Backbone, backbones, build_backbone
 
-SHAPES = {"conv4": (1, 28, 28), "mlp": (6,), "identity": (2, 3)}
+SHAPES = {"conv4": (1, 28, 28), "mlp": (6,), "identity": (2, 3), "spectrogram-conv": (1, 24, 40)}
 
 
 @pytest.fixture(params=list(backbones))

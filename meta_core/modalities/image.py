@@ -1,7 +1,5 @@
 """Images: encoded files (PNG, JPEG, WebP, GIF) or arrays of numbers."""
 
-import base64
-import binascii
 import io
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -13,6 +11,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from pydantic import Field
 from torch import Tensor
 
+from meta_core.base64_text import decode_base64
 from meta_core.config import Config
 from meta_core.drawing import frame_drawing
 from meta_core.errors import InvalidExample
@@ -21,7 +20,6 @@ from meta_core.modality import Description, Modality, modalities
 
 NO_ARRAY = "a nested list must be rectangular and hold numbers only"
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
-LINE_BREAKS = {ord(character): None for character in " \t\r\n"}
 Pixels = npt.NDArray[np.float32]
 
 # our own limit comes before decoding and can be set; Pillow's would warn and then refuse without naming it
@@ -67,12 +65,12 @@ class ImageModality(Modality):
     def _read_one(self, index: int, value: Any) -> Pixels:
         try:
             return self._pixels(value)
-        except _Unreadable as error:
+        except ValueError as error:
             raise InvalidExample(index, str(error)) from None
 
     def _pixels(self, value: Any) -> Pixels:
         if isinstance(value, str):
-            value = _decode_base64(value)
+            value = decode_base64(value, "image")
         if isinstance(value, bytes):
             return _decode_file(value, self.config.channels, self.limits)
         if isinstance(value, list | np.ndarray):
@@ -98,17 +96,6 @@ class _Unreadable(ValueError):
 
 def _kind(value: Any) -> str:
     return {type(None): "null", dict: "an object", bool: "a boolean"}.get(type(value), type(value).__name__)
-
-
-def _decode_base64(text: str) -> bytes:
-    if text.startswith("data:"):
-        head, comma, text = text.partition(",")
-        if not comma or not head.endswith(";base64"):
-            raise _Unreadable("a data URL must read data:image/…;base64,…")
-    try:
-        return base64.b64decode(text.translate(LINE_BREAKS), validate=True)
-    except (binascii.Error, ValueError):
-        raise _Unreadable("the string is not valid base64") from None
 
 
 def _decode_file(content: bytes, channels: int, limits: Limits) -> Pixels:

@@ -10,8 +10,10 @@ import torch
 
 from meta_core.errors import InvalidExample, InvalidParameter
 from meta_core.modality import Modality, build_modality, modalities
+from tests.tones import tone, wav
 
 GOOD: dict[str, list[Any]] = {
+    "audio": [wav(tone(pitch)) for pitch in (300, 500, 700)],
     "image": [[[0, 255, 0]] * 3, [[9, 8, 7]] * 3, [[0, 0, 255]] * 3],
     "table": [{"a": 1, "b": "x"}, {"a": 2.5, "b": None}, {"a": None, "b": "y"}],
     "vector": [[1, 2.0], [3, 4], [5, 6]],

@@ -1,0 +1,88 @@
+"""Spoken digits from a speaker never heard: for each of three, a body meta-trained on the other two.
+
+Beside it the nearest class mean on the log-spectrograms themselves. The ten words are those of training; the voice is
+not. A task is one speaker's: support and queries are recordings of the one who was held out.
+
+python -m benchmarks.speech [--tasks 600] [--home FOLDER]
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.record import write
+from benchmarks.spoken_digits import write_recordings
+from meta_core.backbone import build_backbone
+from meta_core.base import Base, unpack_base
+from meta_core.dataset import build_dataset
+from meta_core.episodes import Size, TaskSource
+from meta_core.evaluation import evaluate
+from meta_core.learner import Learner, build_learner
+from meta_core.process import prepare_process
+from meta_core.recipe import Recipe, meta_train
+from meta_core.training import Progress
+
+SPEAKERS = ["george", "jackson", "lucas"]
+RECIPE = Path(__file__).parent / "recipes" / "speech.json"
+WAYS, QUERIES = 10, 10
+
+
+def main() -> None:
+    """Train and measure for every speaker; a body already in the folder is not trained again."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--tasks", type=int, default=600)
+    arguments.add_argument("--home", type=Path, default=Path(".shotput/speech"), help="for recordings and bodies")
+    given = arguments.parse_args()
+    prepare_process(1)
+    write_recordings(given.home / "audio")
+    rows = [row for speaker in SPEAKERS for row in measure(speaker, given.home, given.tasks)]
+    write("speech", f"python -m benchmarks.speech --tasks {given.tasks}", rows)
+
+
+def measure(speaker: str, home: Path, tasks: int) -> list[dict[str, Any]]:
+    """Accuracy on tasks of one speaker."""
+    recipe = Recipe.parse(json.loads(RECIPE.read_text()), "recipe")
+    recipe = recipe.model_copy(update={"dataset_params": {**recipe.dataset_params, "held_out": [speaker]}})
+    base = trained(recipe, home / f"without-{speaker}.safetensors", home)
+    source = build_dataset("audio", home / "audio", recipe.dataset_params).source("test")
+    rows = []
+    for name, learner in learners(base, source).items():
+        for shots in (1, 5):
+            size = Size(ways=WAYS, shots=shots, queries=QUERIES)
+            result = evaluate(learner, source, size, tasks, torch.Generator().manual_seed(shots))
+            row = {"speaker": speaker, "model": name, "ways": WAYS, "shots": shots, **asdict(result)}
+            rows.append({key: value for key, value in row.items() if value is not None})
+            print(speaker, name, shots, f"{100 * rows[-1]['accuracy']:.2f}", flush=True)
+    return rows
+
+
+def learners(base: Base, source: TaskSource) -> dict[str, Learner]:
+    """Those that are compared: the body with two learners, and the spectrogram itself."""
+    plain = build_learner("protonet", build_backbone("identity", source.shape, {}), {}, "classification")
+    ours = {name: base.learner_for(name, {}, base.spec.shape, "classification") for name in ("protonet", "ridge")}
+    return {**ours, "nearest mean of log-spectrograms": plain.eval()}
+
+
+def trained(recipe: Recipe, path: Path, home: Path) -> Base:
+    """The base model of a recipe, from its file if that was made by the same recipe."""
+    if path.exists():
+        base = unpack_base(path.read_bytes())
+        if base.provenance["recipe"] == recipe.model_dump():
+            return base
+    base = meta_train(recipe, version=1, datasets_folder=home, device=torch.device("cpu"), report=show)
+    path.write_bytes(base.pack())
+    return base
+
+
+def show(progress: Progress) -> None:
+    """A line now and then."""
+    if progress.step % 100 == 0:
+        print(f"step {progress.step}, loss {progress.loss:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
