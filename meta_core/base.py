@@ -71,15 +71,21 @@ class Base:
         Raises `InvalidParameter` when the other has to be meta-trained, or this backbone makes no embeddings, and
         `CorruptArtifact` when the weights do not fit.
         """
-        own = self.spec.learners.get(task, ("", {}))[0]
+        own, config = self.spec.learners.get(task, ("", {}))
+        parts = learners[name].parts(values, task)
         if name != own:
-            self._check_other(name)
+            for part in (name, *parts):
+                self._check_other(part, own)
         learner = replace(self.spec, learners={task: (name, values)}).build(shape, task)
         body = {key: value for key, value in self.weights.items() if key.startswith("backbone.")}
-        return self._with_weights(learner, self.weights if name == own else body)
+        built = self._with_weights(learner, self.weights if name == own else body)
+        if own in parts:
+            head = {key: value for key, value in self.weights.items() if not key.startswith("backbone.")}
+            built.take_weights(own, config, head)
+        return built
 
-    def _check_other(self, name: str) -> None:
-        if learners[name].needs_meta_training:
+    def _check_other(self, name: str, own: str) -> None:
+        if learners[name].needs_meta_training and name != own:
             raise InvalidParameter(f"learner {name} must be meta-trained; {self.reference} was not trained with it")
         if any(learners[own].adapts_body for own, _ in self.spec.learners.values()):
             raise InvalidParameter(

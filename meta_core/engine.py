@@ -23,7 +23,7 @@ from meta_core.learner import Learner, learners
 from meta_core.limits import Limits
 from meta_core.modality import Description, Modality
 from meta_core.orders import Order, Result
-from meta_core.quality import leave_one_out, scores
+from meta_core.quality import adapt_and_leave_out, scores
 from meta_core.together import encode_together, predict_together
 from meta_core.types import Gaussian, Prediction, State, Support, Task
 
@@ -106,8 +106,7 @@ class Engine:
             inputs = [tensors[name].to(self.device) for name in ("x", "unlabelled") if name in tensors]
             z, *unlabelled = encode_together(learner, inputs)
             task = Support(z, tensors["y"].to(self.device), ways, *unlabelled)
-            state = learner.adapt(task)
-            held_out = leave_one_out(learner, task)
+            state, held_out = adapt_and_leave_out(learner, task)
         calibration = calibration_of(*held_out) if held_out else 1.0
         quality = scores(held_out, calibration)
         _check_finite(state, calibration, quality)

@@ -1,7 +1,7 @@
 """The contract of a learner: how examples become a state, and a state answers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
@@ -99,6 +99,14 @@ class Learner(nn.Module, ABC):
         x, unlabelled, queries = torch.split(self.encode(torch.cat(parts)), [len(part) for part in parts])
         return Episode(replace(support, x=x, unlabelled=unlabelled), queries, episode.y)
 
+    @classmethod
+    def parts(cls, values: Mapping[str, Any], task: Task) -> Sequence[str]:
+        """Names of the other learners that it is made of, given its settings."""
+        return ()
+
+    def take_weights(self, name: str, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+        """Give the parts of that name what a base model learned for its own learner, of these settings."""
+
     def leave_one_out(self, support: Support, left_out: Tensor) -> Prediction:
         """Answers to the support examples at `left_out` [M], each predicted from all the others.
 
@@ -106,6 +114,10 @@ class Learner(nn.Module, ABC):
         """
         answers = [self.predict(self.adapt(support.without(i)), support.x[i : i + 1]) for i in left_out.tolist()]
         return concatenate(answers)
+
+    def adapt_and_leave_out(self, support: Support, left_out: Tensor) -> tuple[State, Prediction]:
+        """Both at once, for learners to which the one is half the other."""
+        return self.adapt(support), self.leave_one_out(support, left_out)
 
 
 learners: Registry[type[Learner]] = Registry("learner", "meta_core.learners")

@@ -9,29 +9,40 @@ from meta_core.calibration import calibrated
 from meta_core.evaluation import BINS, calibration_bins, expected_calibration_error
 from meta_core.intervals import Interval, bootstrap, wilson
 from meta_core.learner import Learner
-from meta_core.types import Categorical, Gaussian, Prediction, Support
+from meta_core.types import Categorical, Gaussian, Prediction, State, Support
 
 Score = tuple[float, Interval]
 HeldOut = tuple[Prediction, Tensor]
 """Answers to left-out support examples, and the truth."""
 
 
-def leave_one_out(learner: Learner, support: Support) -> HeldOut | None:
-    """Each support example answered from all the others, or None when no example can be spared.
+def sparable(support: Support, most: int) -> Tensor:
+    """The examples that can be left out, at most so many and then spread evenly, [M].
 
-    An example whose class has no other cannot be left out. A learner is asked for at most `most_left_out` examples,
-    spread evenly.
+    One whose class has no other cannot be left out.
     """
     if support.ways is None:
-        spare = torch.arange(len(support)) if len(support) > 2 else torch.arange(0)
+        spare = torch.arange(len(support) if len(support) > 2 else 0)
     else:
         spare = (support.counts()[support.y] > 1).nonzero().flatten().cpu()
-    if not len(spare):
-        return None
-    if len(spare) > learner.most_left_out:
-        spare = spare[torch.linspace(0, len(spare) - 1, learner.most_left_out).round().long()]
-    left_out = spare.to(support.y.device)
-    return learner.leave_one_out(support, left_out), support.y[left_out]
+    if len(spare) > most:
+        spare = spare[torch.linspace(0, len(spare) - 1, most).round().long()]
+    return spare.to(support.y.device)
+
+
+def leave_one_out(learner: Learner, support: Support) -> HeldOut | None:
+    """Support examples answered from all the others, or None when no example can be spared."""
+    left_out = sparable(support, learner.most_left_out)
+    return (learner.leave_one_out(support, left_out), support.y[left_out]) if len(left_out) else None
+
+
+def adapt_and_leave_out(learner: Learner, support: Support) -> tuple[State, HeldOut | None]:
+    """The state of a support set, and what `leave_one_out` says of it."""
+    left_out = sparable(support, learner.most_left_out)
+    if not len(left_out):
+        return learner.adapt(support), None
+    state, answers = learner.adapt_and_leave_out(support, left_out)
+    return state, (answers, support.y[left_out])
 
 
 def scores(held_out: HeldOut | None, calibration: float) -> dict[str, Any]:
@@ -43,7 +54,7 @@ def scores(held_out: HeldOut | None, calibration: float) -> dict[str, Any]:
     if held_out is None:
         return {}
     prediction, y = calibrated(held_out[0], calibration), held_out[1]
-    n, nll = len(y), prediction.nll(y).cpu()
+    n, nll = len(y), prediction.nll(y).float().cpu()
     values = {"loo_nll": (nll.mean().item(), bootstrap(lambda w: w @ nll / n, n))}
     if isinstance(prediction, Categorical):
         values = _class_scores(prediction, y) | values
@@ -57,7 +68,7 @@ def scores(held_out: HeldOut | None, calibration: float) -> dict[str, Any]:
 def _class_scores(prediction: Categorical, y: Tensor) -> dict[str, Score]:
     n = len(y)
     best, label = prediction.log_probabilities.max(-1)
-    confidence, hit = best.exp().cpu(), (label == y).float().cpu()  # [M]
+    confidence, hit = best.exp().float().cpu(), (label == y).float().cpu()  # [M]
     gap = torch.nn.functional.one_hot(calibration_bins(confidence), BINS) * (confidence - hit)[:, None]  # [M, B]
     error = expected_calibration_error(confidence, hit)
     return {

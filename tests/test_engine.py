@@ -45,6 +45,8 @@ def test_requests_of_many_models_are_answered_as_each_alone(engine: Engine, stor
         adapted(engine, store, drawings(3, learner="ridge")),
         adapted(engine, store, rows(12)),
         adapted(engine, store, drawings(1)),
+        adapted(engine, store, drawings(2, learner="average", params={"members": ["protonet", "simpleshot"]})),
+        adapted(engine, store, drawings(3, learner="stack")),
         adapted(engine, store, drawings(5)),
     ]
     queries: list[list[Any]] = [

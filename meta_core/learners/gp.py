@@ -18,6 +18,8 @@ LENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 NOISES = (1e-4, 1e-3, 0.01, 0.1, 1.0)
 UNTRIED = (1.0, 0.1)
 """Length and noise where the support cannot tell them."""
+MOST_NUMBERS = 4_000_000
+"""In the covariances that are factorised together."""
 PRIOR = 3.0
 """How many examples the belief is worth that the process varies as much as the targets do."""
 
@@ -82,8 +84,10 @@ class GP(Learner):
 
     def adapt(self, support: Support) -> State:
         """Points [N, D] and dual weights [N, C or T]; for regression also what the variance needs."""
+        return self._state(support, self._fit(support))
+
+    def _state(self, support: Support, fit: Fit) -> State:
         location, deviation = self._standard(support)
-        fit = self._fit(support)
         state = {"points": fit.points, "unit": fit.unit, "dual": fit.dual}
         if self.task == "regression":
             variance = fit.signal() * deviation.square()  # [T]
@@ -102,7 +106,14 @@ class GP(Learner):
 
     def leave_one_out(self, support: Support, left_out: Tensor) -> Prediction:
         """Exact for the kernel, signal and standardisation of the whole support."""
+        return self._left_out(support, self._fit(support), left_out)
+
+    def adapt_and_leave_out(self, support: Support, left_out: Tensor) -> tuple[State, Prediction]:
+        """Both from one fit."""
         fit = self._fit(support)
+        return self._state(support, fit), self._left_out(support, fit, left_out)
+
+    def _left_out(self, support: Support, fit: Fit, left_out: Tensor) -> Prediction:
         answers = fit.left_out()[left_out].to(support.x)
         if self.task == "classification":
             return self._classes(answers)
@@ -148,23 +159,30 @@ def kernel(a: Tensor, b: Tensor) -> Tensor:
 
 
 def spread(covariance: Tensor) -> Tensor:
-    """The variance to expect within a sample of this covariance [N, N]; 1 for a single example."""
-    expected = covariance.diagonal().mean() - covariance.mean()
+    """The variance to expect within a sample of each covariance [..., N, N]; 1 for a single example."""
+    expected = covariance.diagonal(dim1=-2, dim2=-1).mean(-1) - covariance.mean((-2, -1))
     return torch.where(expected > 0, expected, torch.ones_like(expected))
 
 
 @torch.no_grad()
 def choose(x: Tensor, y: Tensor) -> tuple[float, float]:
     """The length and noise under which `y` [N, K] are most likely, whatever the signal: on a grid, then finer."""
+    squared = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").square()  # [N, N]
     identity = torch.eye(len(x)).to(x)
 
-    def likelihood(pair: tuple[float, float]) -> float:
-        covariance = kernel(x / pair[0], x / pair[0]) + pair[1] * identity
-        factor = torch.linalg.cholesky(covariance / spread(covariance))
-        squared = torch.linalg.solve_triangular(factor, y, upper=False).square().sum(0)  # [K]
-        misfit = 0.5 * (len(x) + PRIOR) * (squared + PRIOR).log()
-        return -float((misfit + factor.diagonal().log().sum()).sum())
+    def likelihoods(pairs: list[tuple[float, float]]) -> list[float]:
+        length, noise = torch.tensor(pairs).to(x)[..., None, None].unbind(1)  # [G, 1, 1]
+        covariance = (-0.5 * squared / length.square()).exp() + noise * identity  # [G, N, N]
+        factor = torch.linalg.cholesky(covariance / spread(covariance)[:, None, None])
+        solved = torch.linalg.solve_triangular(factor, y.expand(len(pairs), -1, -1), upper=False)
+        misfit = 0.5 * (len(x) + PRIOR) * (solved.square().sum(1) + PRIOR).log()  # [G, K]
+        determinant = factor.diagonal(dim1=1, dim2=2).log().sum(-1)  # [G], half of its logarithm
+        return (-(misfit + determinant[:, None]).sum(-1)).tolist()  # type: ignore[no-any-return]
 
-    length, noise = max(itertools.product(LENGTHS, NOISES), key=likelihood)
-    finer = [(length * 2**i, noise * 10**j) for i in (-0.5, 0.0, 0.5) for j in (-0.5, 0.0, 0.5)]
-    return max(finer, key=likelihood)
+    def best(pairs: list[tuple[float, float]]) -> tuple[float, float]:
+        together = max(1, MOST_NUMBERS // len(x) ** 2)
+        found = [v for i in range(0, len(pairs), together) for v in likelihoods(pairs[i : i + together])]
+        return pairs[max(range(len(pairs)), key=found.__getitem__)]
+
+    length, noise = best(list(itertools.product(LENGTHS, NOISES)))
+    return best([(length * 2**i, noise * 10**j) for i in (-0.5, 0.0, 0.5) for j in (-0.5, 0.0, 0.5)])

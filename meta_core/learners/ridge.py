@@ -72,6 +72,11 @@ class Ridge(Learner):
         state, answers = self._fit(support)
         return self._answer(state, answers[left_out])
 
+    def adapt_and_leave_out(self, support: Support, left_out: Tensor) -> tuple[State, Prediction]:
+        """Both from one fit."""
+        state, answers = self._fit(support)
+        return state, self._answer(state, answers[left_out])
+
     def _answer(self, state: State, output: Tensor) -> Prediction:
         if self.task == "classification":
             return Categorical(output.log_softmax(-1))

@@ -19,6 +19,7 @@ MORE_SETTINGS: Mapping[str, list[dict[str, Any]]] = {
     "cnp": [{"targets": "scaled"}],
     "finetune": [{"head": "mlp"}],
     "clusters": [{"prototypes": 1}],
+    "stack": [{"members": ["ridge", "tree"]}],
     "cosine": [{"first_order": True}],
     "gp": [{"length": 1.0}],
     "svm": [{"kernel": "linear"}],

@@ -1,0 +1,111 @@
+"""What several learners say, weighted by how well they told the examples left out."""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from meta_core.backbone import Backbone
+from meta_core.calibration import calibrated, calibration_of
+from meta_core.learner import learners
+from meta_core.members import Combination, MembersConfig, mixed
+from meta_core.quality import sparable
+from meta_core.types import Prediction, State, Support, Task
+
+MOST_STEPS, PRECISION = 300, 1e-7
+FOLDS = 16
+
+
+class StackConfig(MembersConfig):
+    """The members, and how strongly their weights are held together."""
+
+    prior: float = Field(
+        4.0, gt=0, le=1e6, description="weight of the belief that all members are equally good, in examples"
+    )
+
+
+@learners.register("stack")
+class Stack(Combination):
+    """Stacked generalisation by a linear pool (Wolpert, 1992; Yao et al., 2018, arXiv:1704.02030).
+
+    p(y | z) = Σ_k w_k p_k(y | z), each p_k calibrated, with w on the simplex maximising
+    Σ_n log Σ_k w_k p_k(y_n | z_n, without n) + (a/K) Σ_k log w_k. Where nothing can be left out all weigh the same.
+    """
+
+    Config = StackConfig
+    config: StackConfig
+
+    def __init__(self, backbone: Backbone, config: StackConfig, task: Task) -> None:
+        super().__init__(backbone, config, task)
+        self.first_order = self.first_order or "weights and calibration of the members are taken as constants"
+
+    def adapt(self, support: Support) -> State:
+        """The members' states, prefixed by their positions; their weights and calibrations, each [K]."""
+        return self._state(support, *self._told(support, sparable(support, self.most_left_out)))
+
+    def predict(self, state: State, z: Tensor) -> Prediction:
+        """The weighted mean of the calibrated answers."""
+        return mixed(_calibrated(self.ask_members(state, z), state["calibrations"]), state["weights"])
+
+    def leave_one_out(self, support: Support, left_out: Tensor) -> Prediction:
+        """What the members say to each without it, by weights learned from the other folds of the left out."""
+        return self._nested(*self._told(support, left_out))
+
+    def adapt_and_leave_out(self, support: Support, left_out: Tensor) -> tuple[State, Prediction]:
+        """Both from the same answers of the members."""
+        told = self._told(support, left_out)
+        return self._state(support, *told), self._nested(*told)
+
+    def _told(self, support: Support, left_out: Tensor) -> tuple[list[Prediction], Tensor]:
+        """The members' answers to the left out, and the truth."""
+        if not len(left_out):
+            return [], support.y[left_out]
+        return [member.leave_one_out(support, left_out) for member in self._each()], support.y[left_out]
+
+    @torch.no_grad()
+    def _state(self, support: Support, answers: list[Prediction], y: Tensor) -> State:
+        k = len(self.members)
+        weights, calibrations = torch.full((k,), 1 / k).to(support.x), torch.ones(k).to(support.x)
+        if answers:
+            calibrations = self._calibrations(answers, y)
+            likelihood = _likelihood(_calibrated(answers, calibrations), y)
+            (weights,) = pool_weights(likelihood, torch.ones(1, len(y)).to(likelihood), self.config.prior).to(weights)
+        return {**self.adapt_members(support), "weights": weights, "calibrations": calibrations}
+
+    def _nested(self, answers: list[Prediction], y: Tensor) -> Prediction:
+        answers = _calibrated(answers, self._calibrations(answers, y))
+        folds = torch.arange(len(y), device=y.device) % min(FOLDS, len(y))
+        others = folds != torch.arange(int(folds.max()) + 1, device=y.device)[:, None]  # [G, M]
+        likelihood = _likelihood(answers, y)
+        return mixed(answers, pool_weights(likelihood, others.to(likelihood), self.config.prior)[folds])
+
+    def _calibrations(self, answers: list[Prediction], y: Tensor) -> Tensor:
+        return torch.tensor([calibration_of(answer, y) for answer in answers]).to(y.device)
+
+
+def pool_weights(likelihood: Tensor, counted: Tensor, prior: float) -> Tensor:
+    """The weights [G, K] of the likeliest mixtures of K members, by expectation maximisation.
+
+    `likelihood` [M, K] is what each member gave to the truth, up to a factor for each example; `counted` [G, M] says
+    which examples count in each of G mixtures. A Dirichlet prior holds the weights together.
+    """
+    k = likelihood.shape[1]
+    weights = torch.full((len(counted), k), 1 / k).to(likelihood)
+    total = counted.sum(-1, keepdim=True) + prior  # [G, 1]
+    for _ in range(MOST_STEPS):
+        shares = counted / (weights @ likelihood.T)  # [G, M]
+        moved = (weights * (shares @ likelihood) + prior / k) / total
+        still = (moved - weights).abs().max() < PRECISION
+        weights = moved
+        if still:
+            break
+    return weights
+
+
+def _calibrated(answers: list[Prediction], calibrations: Tensor) -> list[Prediction]:
+    return [calibrated(answer, c) for answer, c in zip(answers, calibrations, strict=True)]
+
+
+def _likelihood(answers: list[Prediction], y: Tensor) -> Tensor:
+    """Of the truth under each member, [M, K] in float64, the best of each example being 1."""
+    nll = torch.stack([answer.nll(y) for answer in answers], -1).double()  # [M, K]
+    return (nll.amin(-1, keepdim=True) - nll).exp()
