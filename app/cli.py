@@ -222,6 +222,10 @@ def meta_train(
             "--processes", help="Processes that share the tasks of each step; one a GPU, or a few cores each.", min=1
         ),
     ] = 1,
+    log: Annotated[
+        Path | None, Option(help="Append a row of JSON for each step: episode, loss, validation, rate, seconds.")
+    ] = None,
+    tensorboard: Annotated[Path | None, Option(help="Folder for TensorBoard to show (needs the extra).")] = None,
 ) -> None:
     """Make a base model, here and now. Interrupted, the same command goes on from the last checkpoint.
 
@@ -231,6 +235,7 @@ def meta_train(
         _become_several(together)
     from app.local import make_base
     from meta_core.recipe import Recipe
+    from meta_core.training_log import JSONLines, TensorBoard, TrainingLog
 
     values = examples.read_json(recipe) if recipe else {}
     parts = {"name": name, "summary": summary, "dataset": dataset, "learner": learner, "backbone": backbone}
@@ -239,10 +244,15 @@ def meta_train(
     values |= {key: {**values.get(key, {}), **pairs(texts)} for key, texts in given.items() if texts}
     if steps is not None:
         values["training"] = {**values.get("training", {}), "steps": steps}
+    logs: list[TrainingLog] = [JSONLines(log)] if log else []
+    logs += [TensorBoard(tensorboard)] if tensorboard else []
     try:
-        base = make_base(Recipe.parse(values, "recipe"), Settings(), output)
+        base = make_base(Recipe.parse(values, "recipe"), Settings(), output, logs)
     except KeyboardInterrupt:
         fail("stopped; the same command goes on from the last checkpoint", 130)
+    finally:
+        for written in logs:
+            written.close()
     if os.environ.get("RANK", "0") == "0":
         print(f"{base.reference if output is None else output}: {json.dumps(base.scores)}")
 

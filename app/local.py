@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -35,6 +36,7 @@ from meta_core.recipe import Recipe, meta_train
 from meta_core.store import Store
 from meta_core.training import Progress as Step
 from meta_core.training import Tensors
+from meta_core.training_log import TrainingLog
 
 
 class FileCheckpoints:
@@ -56,13 +58,13 @@ class FileCheckpoints:
         partial.replace(self.path)
 
 
-def make_base(recipe: Recipe, settings: Settings, output: Path | None) -> Base:
+def make_base(recipe: Recipe, settings: Settings, output: Path | None, logs: Sequence[TrainingLog] = ()) -> Base:
     """Meta-train a base model, continuing from its last checkpoint, and publish it or write it to `output`."""
     recipe.check()
     prepare_process(torch.get_num_threads())
     device = choose_device(settings.device)
     with joined(_variable("RANK", 0), _variable("WORLD_SIZE", 1), "nccl" if device.type == "cuda" else "gloo") as ranks:
-        return _make_base(recipe, settings, output, device, ranks)
+        return _make_base(recipe, settings, output, device=device, ranks=ranks, logs=logs)
 
 
 def _variable(name: str, default: int) -> int:
@@ -70,7 +72,15 @@ def _variable(name: str, default: int) -> int:
     return int(os.environ.get(name, default))
 
 
-def _make_base(recipe: Recipe, settings: Settings, output: Path | None, device: torch.device, ranks: Ranks) -> Base:
+def _make_base(
+    recipe: Recipe,
+    settings: Settings,
+    output: Path | None,
+    *,
+    device: torch.device,
+    ranks: Ranks,
+    logs: Sequence[TrainingLog],
+) -> Base:
     checkpoints = FileCheckpoints(settings.home / "checkpoints", recipe)
     with _progress(
         "loss {task.fields[loss]:.4f}", "validation {task.fields[validation]}", shown=ranks.leads
@@ -80,6 +90,8 @@ def _make_base(recipe: Recipe, settings: Settings, output: Path | None, device: 
         def report(step: Step) -> None:
             validation = "–" if step.validation is None else f"{step.validation:.4f}"
             progress.update(bar, completed=step.step, loss=step.loss, validation=validation)
+            for log in logs:
+                log(step)
 
         base = meta_train(
             recipe,

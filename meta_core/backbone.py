@@ -1,9 +1,11 @@
 """The contract of a backbone: a network from inputs to embeddings."""
 
+import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal
 
+import torch
 from torch import Tensor, nn
 
 from meta_core.config import Config as AnyConfig
@@ -20,6 +22,8 @@ class Backbone(nn.Module, ABC):
     """
 
     name: ClassVar[str]
+    half_precision: bool = False
+    """Whether it multiplies in bfloat16; what comes out is in the precision of what went in."""
     Config: ClassVar[type[AnyConfig]] = AnyConfig
     config: AnyConfig
     dimension: int
@@ -28,6 +32,14 @@ class Backbone(nn.Module, ABC):
         super().__init__()
         self.shape = shape
         self.config = config
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Embeddings [N, D] of inputs [N, *shape], in their precision."""
+        if not self.half_precision:
+            z: Tensor = super().__call__(x)
+            return z
+        with torch.autocast(x.device.type, torch.bfloat16):
+            return super().__call__(x).to(x.dtype)  # type: ignore[no-any-return]
 
     @property
     @abstractmethod
@@ -41,6 +53,16 @@ class Backbone(nn.Module, ABC):
     def inference(self) -> "Backbone":
         """The same map in a form that only answers, faster where there is one; the weights as they are now."""
         return self
+
+
+@contextlib.contextmanager
+def half_precision(backbone: Backbone, wanted: bool) -> Iterator[None]:
+    """Let a backbone multiply in bfloat16 for a while, if that is wanted."""
+    backbone.half_precision = wanted
+    try:
+        yield
+    finally:
+        backbone.half_precision = False
 
 
 backbones: Registry[type[Backbone]] = Registry("backbone", "meta_core.backbones")

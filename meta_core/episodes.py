@@ -58,11 +58,13 @@ class ClassSource(TaskSource):
     def draw(self, size: Size, rng: torch.Generator) -> Episode:
         """`shots` examples of each of `ways` classes to learn from, `queries` of each to be graded on."""
         chosen = draw_members(self.members, size, rng)  # [ways, shots + queries]
-        x = self.x[chosen.flatten()]  # [ways · (shots + queries), *shape]
+        return split_episode(self.read(chosen.flatten(), rng), chosen, size)
+
+    def read(self, chosen: Tensor, rng: torch.Generator) -> Tensor:
+        """The examples at these indices [N], changed if they are to be, [N, *shape]."""
+        x = self.x[chosen]
         x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
-        if self.augment is not None:
-            x = self.augment(x, rng)
-        return split_episode(x, chosen, size)
+        return x if self.augment is None else self.augment(x, rng)
 
 
 def draw_members(members: tuple[Tensor, ...], size: Size, rng: torch.Generator) -> Tensor:

@@ -1,13 +1,15 @@
 """Gradient descent within a task: what MAML and its kin share."""
 
+import contextlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import ClassVar
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.func import functional_call
+from torch.func import functional_call, grad
 from torch.nn import functional as F
 
 from meta_core.backbone import Backbone
@@ -19,6 +21,8 @@ FIRST_ORDER = "the inner gradients are taken as constants, which leaves out the 
 
 
 BODY = "backbone."
+
+_over_tasks: ContextVar[bool] = ContextVar("over_tasks", default=False)
 
 Rate = Callable[[int, str], Tensor | float]
 """The rate at one step of one leaf."""
@@ -49,6 +53,8 @@ def descend(
     Where gradients are enabled the result is differentiable: through the inner gradients too, unless `first_order`;
     always through the sum, so that θ′ is never cut off from its start.
     """
+    if _over_tasks.get():
+        return _descend_mapped(loss, start, config, rate, visit)
     differentiable = torch.is_grad_enabled()
     through = differentiable and not (isinstance(config, InnerLoopConfig) and config.first_order)
     with torch.enable_grad():
@@ -64,6 +70,36 @@ def descend(
             if visit:
                 visit(leaves)
     return leaves if differentiable else {name: value.detach() for name, value in leaves.items()}
+
+
+def _descend_mapped(
+    loss: Callable[[State], Tensor],
+    start: State,
+    config: DescentConfig,
+    rate: Rate | None,
+    visit: Callable[[State], None] | None,
+) -> State:
+    """The same by function transforms, the only gradients that `vmap` can map; second order costs no more here."""
+    leaves = dict(start)
+    first_order = isinstance(config, InnerLoopConfig) and config.first_order
+    for step in range(config.steps):
+        slopes = grad(loss)(leaves)
+        if first_order:
+            slopes = {name: slope.detach() for name, slope in slopes.items()}
+        leaves = {n: value - (rate(step, n) if rate else config.rate) * slopes[n] for n, value in leaves.items()}
+        if visit:
+            visit(leaves)
+    return leaves
+
+
+@contextlib.contextmanager
+def over_tasks() -> Iterator[None]:
+    """Inside, inner loops can be mapped over tasks by `vmap`."""
+    token = _over_tasks.set(True)
+    try:
+        yield
+    finally:
+        _over_tasks.reset(token)
 
 
 def _leaf(value: Tensor, differentiable: bool) -> Tensor:
@@ -126,6 +162,7 @@ class WholeNetwork(Learner):
     tasks = frozenset({"classification", "regression"})
     needs_meta_training = True
     adapts_body = True
+    batches_tasks = True
     most_left_out = 8
 
     def __init__(self, backbone: Backbone, config: DescentConfig, task: Task) -> None:

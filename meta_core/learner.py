@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,14 @@ from meta_core.config import Config as AnyConfig
 from meta_core.errors import InvalidParameter, InvalidTask
 from meta_core.registry import Registry
 from meta_core.types import Categorical, Episode, Gaussian, Prediction, State, Support, Task
+
+
+class ParameterGroup(NamedTuple):
+    """Meta-parameters with `pace` times the rate of the others, and a weight decay of their own."""
+
+    parameters: list[nn.Parameter]
+    pace: float = 1.0
+    weight_decay: float = 0.0
 
 
 class Learner(nn.Module, ABC):
@@ -35,6 +43,8 @@ class Learner(nn.Module, ABC):
     """Whether unlabelled inputs of the task help it; the others refuse them."""
     broadcasts: ClassVar[bool] = False
     """Whether `predict` takes stacked states and queries [M, Q, D] as well, and answers them as each alone."""
+    batches_tasks: bool = False
+    """Whether its meta-loss can be mapped over stacked tasks by `torch.func.vmap`."""
     size_limits: ClassVar[str] = ""
     """What ways and shots it is limited to, or works badly beyond; empty when any do."""
     first_order: str = ""
@@ -106,6 +116,10 @@ class Learner(nn.Module, ABC):
 
     def take_weights(self, name: str, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
         """Give the parts of that name what a base model learned for its own learner, of these settings."""
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """Meta-parameters that meta-training moves otherwise than the rest."""
+        return []
 
     def leave_one_out(self, support: Support, left_out: Tensor) -> Prediction:
         """Answers to the support examples at `left_out` [M], each predicted from all the others.

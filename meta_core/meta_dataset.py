@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from meta_core.episodes import Augment, Size, TaskSource
+from meta_core.episodes import ClassSource, Size, TaskSource
 from meta_core.errors import InvalidTask
 from meta_core.types import Episode, Support, Task
 
@@ -24,7 +24,7 @@ class Plan(NamedTuple):
 
 
 class MetaDatasetSource(TaskSource):
-    """Episodes of varying ways and shots from labelled examples (Triantafillou et al., 2020, arXiv:1903.03096).
+    """Episodes of varying ways and shots from those of fixed ones (Triantafillou et al., 2020, arXiv:1903.03096).
 
     Of classes with n_c examples:
 
@@ -35,13 +35,10 @@ class MetaDatasetSource(TaskSource):
 
     task: Task = "classification"
 
-    def __init__(self, x: Tensor, y: Tensor, augment: Augment | None = None) -> None:
-        self.x = x
-        self.shape = tuple(x.shape[1:])
-        self.augment = augment
-        counts = torch.unique(y, return_counts=True)[1]
-        members = torch.split(torch.argsort(y, stable=True), counts.tolist())
-        self.members = [m for m in members if len(m) > 1]
+    def __init__(self, classes: ClassSource) -> None:
+        self.classes = classes
+        self.shape = classes.shape
+        self.members = [m for m in classes.members if len(m) > 1]
         if len(self.members) < FEWEST_WAYS:
             raise InvalidTask(f"{FEWEST_WAYS} classes of 2 examples are needed; found {len(self.members)}")
 
@@ -55,15 +52,10 @@ class MetaDatasetSource(TaskSource):
             support.append(order[:shots])
             queries.append(order[shots : shots + plan.queries])
         labels = torch.arange(len(plan.classes))
-        x = self._read(torch.cat([*support, *queries]), rng)
+        x = self.classes.read(torch.cat([*support, *queries]), rng)
         n = int(plan.shots.sum())
         learned = Support(x[:n], labels.repeat_interleave(plan.shots), len(labels))
         return Episode(learned, x[n:], labels.repeat_interleave(plan.queries))
-
-    def _read(self, chosen: Tensor, rng: torch.Generator) -> Tensor:
-        x = self.x[chosen]
-        x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
-        return x if self.augment is None else self.augment(x, rng)
 
 
 def draw_plan(sizes: Tensor, rng: torch.Generator) -> Plan:

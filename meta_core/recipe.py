@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
@@ -14,11 +14,15 @@ from meta_core.circumstances import circumstances
 from meta_core.config import Config
 from meta_core.dataset import build_dataset
 from meta_core.download import Report, silent
+from meta_core.episodes import ClassSource, TaskSource
 from meta_core.errors import InvalidParameter
 from meta_core.ids import NAME
 from meta_core.learner import Learner, build_learner
+from meta_core.meta_dataset import MetaDatasetSource
 from meta_core.ranks import Ranks
 from meta_core.training import Checkpoints, MetaTraining, Progress, TrainingConfig
+
+NO_CLASSES = "sampler meta-dataset draws from labelled examples of many classes; dataset {} has none to draw from"
 
 
 class Recipe(Config):
@@ -32,6 +36,9 @@ class Recipe(Config):
     params: dict[str, Any] = Field(default_factory=dict, description="parameters of the learner")
     backbone: str = "conv4"
     backbone_params: dict[str, Any] = Field(default_factory=dict)
+    sampler: Literal["fixed", "meta-dataset"] = Field(
+        "fixed", description="sizes of the training tasks: those of `training`, or varying as Meta-Dataset draws them"
+    )
     training: TrainingConfig = TrainingConfig()
 
     def check(self) -> None:
@@ -39,6 +46,8 @@ class Recipe(Config):
         dataset = build_dataset(self.dataset, Path(), self.dataset_params)
         backbone = build_backbone(self.backbone, dataset.example_shape() or (1,), self.backbone_params)
         learner = build_learner(self.learner, backbone, self.params, dataset.task())
+        if self.sampler == "meta-dataset" and dataset.task() == "regression":
+            raise InvalidParameter(NO_CLASSES.format(self.dataset), "sampler")
         if learner.without_gradient or not any(True for _ in learner.parameters()):
             why = learner.without_gradient or f"with backbone {self.backbone} it has no meta-parameters"
             raise InvalidParameter(f"learner {self.learner} cannot be meta-trained: {why}")
@@ -64,7 +73,7 @@ def meta_train(
     dataset = build_dataset(recipe.dataset, datasets_folder / recipe.dataset, recipe.dataset_params, fetching)
     chosen = recipe.training.validation_tasks > 0
     with ranks.leader_first():
-        source = dataset.source("train" if chosen else "train+validation", augmented=True)
+        source = _sampled(recipe, dataset.source("train" if chosen else "train+validation", augmented=True))
         validation = dataset.source("validation") if chosen else None
     spec = BaseSpec(
         modality=dataset.modality,
@@ -96,6 +105,15 @@ def meta_train(
         },
         scores=scores,
     )
+
+
+def _sampled(recipe: Recipe, source: TaskSource) -> TaskSource:
+    """The source as the recipe's sampler draws from it. Raises `InvalidParameter` where there are no classes."""
+    if recipe.sampler == "fixed":
+        return source
+    if not isinstance(source, ClassSource):
+        raise InvalidParameter(NO_CLASSES.format(recipe.dataset), "sampler")
+    return MetaDatasetSource(source)
 
 
 def _weights(learner: Learner) -> dict[str, torch.Tensor]:

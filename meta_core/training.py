@@ -2,38 +2,42 @@
 
 import copy
 import math
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from meta_core.config import Config
+from meta_core.backbone import half_precision
 from meta_core.episodes import Size, TaskSource
 from meta_core.errors import CorruptArtifact, InvalidTask
 from meta_core.evaluation import evaluate
 from meta_core.learner import Learner
+from meta_core.optimisation import OptimiserConfig, build_optimizer, rate_at
 from meta_core.ranks import Ranks
+from meta_core.task_batches import shares_of_mean_loss
 
 Tensors = dict[str, Tensor]
 
 
-class TrainingConfig(Config):
+class TrainingConfig(OptimiserConfig):
     """How a learner is meta-trained."""
 
     steps: int = Field(2000, ge=1, le=10_000_000, description="optimiser steps")
     tasks: int = Field(1, ge=1, le=1024, description="tasks whose loss is averaged in one step")
     ways: int = Field(20, ge=2, le=1000, description="classes of a training task (classification)")
     shots: int = Field(1, ge=1, le=1000, description="support examples per class, or points of a regression task")
+    fewest_shots: int = Field(
+        0, ge=0, description="draw the shots of each step evenly from these to `shots`; 0: always `shots`"
+    )
     queries: int = Field(5, ge=1, le=1000, description="queries per class, or points of a regression task")
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
-    rate: float = Field(1e-3, gt=0, le=10, description="peak learning rate; falls to zero along a cosine")
-    warm_up: int = Field(0, ge=0, description="steps over which the rate rises to its peak")
-    weight_decay: float = Field(1e-4, ge=0)
-    clip: float = Field(10.0, gt=0, description="largest norm of the meta-gradient")
     average: float = Field(0.998, ge=0, lt=1, description="decay of the running average of the weights; 0 keeps none")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the body's multiplications; bfloat16 is for a GPU. Weights and heads stay in float32"
+    )
     seed: int = Field(0, ge=0)
     validate_every: int = Field(500, ge=1, description="steps between validations and checkpoints")
     validation_tasks: int = Field(
@@ -49,7 +53,8 @@ Point = tuple[int, float, float]
 class Progress:
     """Where a training stands: `loss` is that of the last step, `validation` the newest score.
 
-    `curve` holds a point for every validation so far; `episodes` counts the tasks that were learned from.
+    `curve` holds a point for every validation so far; `episodes` counts the tasks that were learned from; `rate` is
+    that of the last step, `seconds` are since this run began.
     """
 
     step: int
@@ -58,6 +63,8 @@ class Progress:
     validation: float | None
     episodes: int = 0
     curve: tuple[Point, ...] = ()
+    rate: float = 0.0
+    seconds: float = 0.0
 
 
 class Checkpoints(Protocol):
@@ -108,7 +115,7 @@ class MetaTraining:
         self.curve: list[Point] = []
         self.losses: list[float] = []
         self.rng = torch.Generator().manual_seed(config.seed)
-        self.optimizer = _optimizer(learner, config)
+        self.optimizer = build_optimizer(learner, config)
 
     def run(self, report: Callable[[Progress], None], checkpoints: Checkpoints | None = None) -> None:
         """Train to the end, from the last checkpoint if there is one, and leave the best weights in the learner.
@@ -119,13 +126,14 @@ class MetaTraining:
         last = self.ranks.from_leader(checkpoints.load() if self.ranks.leads else None)
         if last is not None:
             self.restore(last)
+        started = time.monotonic()
         while self.step < self.config.steps:
             loss = self._advance()
             self.losses.append(loss)
             if self.ranks.leads and (self.step % self.config.validate_every == 0 or self.step == self.config.steps):
                 self._note_validation()
                 checkpoints.save(self.tensors())
-            report(self._progress(loss))
+            report(self._progress(loss, time.monotonic() - started))
         self.learner.load_state_dict(self.best)
         self.learner.eval()
 
@@ -135,14 +143,21 @@ class MetaTraining:
             self.curve.append((self.step, sum(self.losses) / len(self.losses), score))
         self.losses.clear()
 
-    def _progress(self, loss: float) -> Progress:
-        validation = self.curve[-1][2] if self.curve else None
-        episodes = self.step * self.config.tasks
-        return Progress(self.step, self.config.steps, loss, validation, episodes, tuple(self.curve))
+    def _progress(self, loss: float, seconds: float) -> Progress:
+        return Progress(
+            step=self.step,
+            total_steps=self.config.steps,
+            loss=loss,
+            validation=self.curve[-1][2] if self.curve else None,
+            episodes=self.step * self.config.tasks,
+            curve=tuple(self.curve),
+            rate=rate_at(self.step - 1, self.config.steps, self.config),
+            seconds=seconds,
+        )
 
     def _advance(self) -> float:
         for group in self.optimizer.param_groups:
-            group["lr"] = rate_at(self.step, self.config)
+            group["lr"] = group["pace"] * rate_at(self.step, self.config.steps, self.config)
         self.learner.train()
         loss = self._mean_loss()
         if not math.isfinite(loss):
@@ -157,11 +172,12 @@ class MetaTraining:
     def _mean_loss(self) -> float:
         self.optimizer.zero_grad()
         device = next(self.learner.parameters()).device
-        total = 0.0
-        for task in range(self.config.tasks):
-            episode = self.source.draw(self.size, self.rng)  # by every process, so that all stay at the same numbers
-            if self.ranks.mine(task):
-                loss = self.learner.meta_loss(episode.to(device)) / self.config.tasks
+        total, size = 0.0, self._size()
+        # drawn by every process, so that all stay at the same numbers
+        drawn = [self.source.draw(size, self.rng) for _ in range(self.config.tasks)]
+        mine = [episode.to(device) for task, episode in enumerate(drawn) if self.ranks.mine(task)]
+        with half_precision(self.learner.backbone, self.config.precision == "bfloat16"):
+            for loss in shares_of_mean_loss(self.learner, mine, self.config.tasks):
                 torch.autograd.backward(loss)
                 total += loss.item()
         return self._added_up(total, device)
@@ -171,12 +187,20 @@ class MetaTraining:
         if self.ranks.world == 1:
             return loss
         whole = torch.tensor([loss], device=device)
-        parameters = list(self.learner.parameters())
+        parameters = [parameter for parameter in self.learner.parameters() if parameter.requires_grad]
         for parameter in parameters:
             if parameter.grad is None:  # a process may have no task of this step; all must send the same
                 parameter.grad = torch.zeros_like(parameter)
         self.ranks.total([whole, *(parameter.grad for parameter in parameters if parameter.grad is not None)])
         return whole.item()
+
+    def _size(self) -> Size:
+        """That of the tasks of one step."""
+        if not self.config.fewest_shots:
+            return self.size
+        low, high = sorted((self.config.fewest_shots, self.config.shots))
+        shots = int(torch.randint(low, high + 1, (), generator=self.rng))
+        return replace(self.size, shots=shots)
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -235,21 +259,6 @@ class MetaTraining:
             index, name = key.split(".", 1)
             moments.setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
-
-
-def rate_at(step: int, config: TrainingConfig) -> float:
-    """Learning rate of one step: linear warm-up, then half a cosine to zero."""
-    if step < config.warm_up:
-        return config.rate * (step + 1) / config.warm_up
-    done = (step - config.warm_up) / max(1, config.steps - config.warm_up)
-    return config.rate * 0.5 * (1 + math.cos(math.pi * done))
-
-
-def _optimizer(learner: Learner, config: TrainingConfig) -> torch.optim.Optimizer:
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(learner.parameters(), config.rate, momentum=0.9, weight_decay=config.weight_decay)
-    cls = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return cls(learner.parameters(), config.rate, weight_decay=config.weight_decay)
 
 
 def _prefixed(prefix: str, tensors: Tensors) -> Tensors:

@@ -212,11 +212,17 @@ def test_a_recipe_is_a_file_that_options_change(tmp_path: Path) -> None:
         json.dumps({"dataset": "sinusoids", "learner": "cnp", "backbone": "identity", "training": training})
     )
     output = tmp_path / "waves.safetensors"
-    made = shotput("meta-train", "w", "--recipe", recipe, "--steps", "2", "--output", output, home=tmp_path / "home")
+    log = ["--log", tmp_path / "log.jsonl"]
+    made = shotput(
+        "meta-train", "w", "--recipe", recipe, "--steps", "2", "--output", output, *log, home=tmp_path / "home"
+    )
     assert made.returncode == 0, made.stderr
     made_from = unpack_base(output.read_bytes()).provenance["recipe"]
     assert made_from["training"]["steps"] == 2
     assert made_from["training"]["shots"] == 5
+    rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["episode"] for row in rows] == [1, 2]
+    assert rows[0].keys() == {"episode", "loss", "validation", "rate", "seconds"}
 
 
 def test_an_interrupted_training_goes_on_and_ends_the_same(tmp_path: Path) -> None:

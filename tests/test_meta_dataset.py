@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from meta_core.episodes import Size
+from meta_core.episodes import ClassSource, Size
 from meta_core.errors import InvalidTask
 from meta_core.meta_dataset import MetaDatasetSource, Plan, draw_plan
 
@@ -70,7 +70,7 @@ def test_no_class_gives_more_than_its_queries_leave() -> None:
 
 def test_an_episode_holds_different_examples_of_the_planned_classes() -> None:
     x, y = examples([12, 30, 8, 50, 20, 17, 9])
-    source, rng = MetaDatasetSource(x, y), torch.Generator().manual_seed(0)
+    source, rng = MetaDatasetSource(ClassSource(x, y)), torch.Generator().manual_seed(0)
     for _ in range(50):
         episode = source.draw(Size(), rng)
         everything = torch.cat([episode.support.x, episode.x]).flatten().long()
@@ -81,7 +81,7 @@ def test_an_episode_holds_different_examples_of_the_planned_classes() -> None:
 
 
 def test_a_seed_decides_the_episode() -> None:
-    source = MetaDatasetSource(*examples([20] * 9))
+    source = MetaDatasetSource(ClassSource(*examples([20] * 9)))
     first, second = (source.draw(Size(), torch.Generator().manual_seed(1)) for _ in range(2))
     assert torch.equal(first.support.x, second.support.x)
     assert torch.equal(first.x, second.x)
@@ -89,4 +89,4 @@ def test_a_seed_decides_the_episode() -> None:
 
 def test_fewer_than_five_classes_are_too_few() -> None:
     with pytest.raises(InvalidTask, match="5 classes"):
-        MetaDatasetSource(*examples([9, 9, 9, 9, 1]))
+        MetaDatasetSource(ClassSource(*examples([9, 9, 9, 9, 1])))

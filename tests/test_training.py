@@ -10,8 +10,9 @@ from meta_core.episodes import ClassSource, Size
 from meta_core.errors import Cancelled, CorruptArtifact, InvalidTask
 from meta_core.evaluation import evaluate, expected_calibration_error, mean_and_interval
 from meta_core.learner import Learner, build_learner
-from meta_core.training import MetaTraining, Progress, TrainingConfig, rate_at
-from meta_core.types import Categorical
+from meta_core.optimisation import build_optimizer, rate_at
+from meta_core.training import MetaTraining, Progress, TrainingConfig
+from meta_core.types import Categorical, Episode
 
 SMALL = TrainingConfig(steps=12, ways=3, shots=2, queries=3, rate=0.01, validate_every=4, validation_tasks=3, warm_up=3)
 
@@ -89,6 +90,8 @@ def test_every_step_is_reported() -> None:
     MetaTraining(protonet(), SMALL, rings(0), rings(1)).run(reports.append)
     assert [r.step for r in reports] == list(range(1, 13))
     assert [r.validation is None for r in reports] == [True] * 3 + [False] * 9
+    assert [r.episodes for r in reports] == list(range(1, 13))
+    assert [r.rate for r in reports] == [rate_at(step, 12, SMALL) for step in range(12)]
 
 
 def test_a_diverging_training_says_where() -> None:
@@ -100,9 +103,59 @@ def test_a_diverging_training_says_where() -> None:
 
 
 def test_the_rate_rises_then_falls_along_a_cosine() -> None:
-    config = TrainingConfig(steps=110, warm_up=10, rate=0.2)
-    rates = [rate_at(step, config) for step in (0, 9, 10, 35, 60, 110)]
+    config = TrainingConfig(warm_up=10, rate=0.2)
+    rates = [rate_at(step, 110, config) for step in (0, 9, 10, 35, 60, 110)]
     assert rates == pytest.approx([0.02, 0.2, 0.2, 0.1 * (1 + math.sqrt(0.5)), 0.1, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [("step", [0.2, 0.2, 0.02, 0.002]), ("linear", [0.2, 0.15, 0.1, 0.0]), ("constant", [0.2] * 4)],
+)
+def test_other_schedules_fall_as_they_say(schedule: str, expected: list[float]) -> None:
+    config = TrainingConfig.model_validate({"rate": 0.2, "schedule": schedule, "decay": 0.1, "decay_every": 40})
+    assert [rate_at(step, 100, config) for step in (0, 25, 50, 100)] == pytest.approx(expected)
+
+
+def test_the_learned_rates_of_metasgd_move_at_their_own_pace_and_do_not_decay() -> None:
+    learner = build_learner("metasgd", build_backbone("mlp", (2,), {}), {"pace": 7.0}, "classification")
+    usual, rates = build_optimizer(learner, TrainingConfig(weight_decay=0.1)).param_groups
+    assert {id(p) for p in rates["params"]} == {id(p) for p in learner.deltas.values()}
+    assert {id(p) for p in usual["params"]} == {id(p) for p in learner.parameters()} - {id(p) for p in rates["params"]}
+    assert (usual["weight_decay"], rates["weight_decay"], usual["pace"], rates["pace"]) == (0.1, 0.0, 1.0, 7.0)
+
+
+def test_a_frozen_body_stays_as_it_was() -> None:
+    learner = protonet()
+    learner.backbone.requires_grad_(False)
+    before = {name: value.clone() for name, value in learner.state_dict().items()}
+    MetaTraining(learner, SMALL, rings(0), None).run(ignore)
+    moved = [name for name, value in learner.state_dict().items() if not value.equal(before[name])]
+    assert moved == ["log_scale"]
+
+
+def test_bfloat16_is_for_the_body_and_nearly_the_same() -> None:
+    learners = [protonet(), protonet()]
+    for learner, precision in zip(learners, ("float32", "bfloat16"), strict=True):
+        config = TrainingConfig.model_validate({**SMALL.model_dump(), "precision": precision})
+        MetaTraining(learner, config, rings(0), None).run(ignore)
+    weights = [learner.state_dict() for learner in learners]
+    assert all(value.dtype == torch.float32 for value in weights[1].values())
+    assert not all(value.equal(weights[0][name]) for name, value in weights[1].items())
+    assert_close(weights[1], weights[0], atol=0.03, rtol=0.1)
+
+
+def test_shots_vary_where_that_is_wanted() -> None:
+    class Noting(ClassSource):
+        def draw(self, size: Size, rng: torch.Generator) -> Episode:
+            shots.append(size.shots)
+            return super().draw(size, rng)
+
+    shots: list[int] = []
+    config = TrainingConfig.model_validate({**SMALL.model_dump(), "fewest_shots": 1, "shots": 3, "steps": 30})
+    rows = rings(0)
+    MetaTraining(protonet(), config, Noting(rows.x, torch.arange(20).repeat_interleave(20)), None).run(ignore)
+    assert set(shots) == {1, 2, 3}
 
 
 def test_the_interval_is_the_one_of_the_textbook() -> None:

@@ -16,6 +16,7 @@ class ANIL(Learner):
     config: InnerLoopConfig
     tasks = frozenset({"classification", "regression"})
     needs_meta_training = True
+    batches_tasks = True
 
     def __init__(self, backbone: Backbone, config: InnerLoopConfig, task: Task) -> None:
         super().__init__(backbone, config, task)

@@ -48,6 +48,7 @@ class ANP(CNP):
 
     def __init__(self, backbone: Backbone, config: ANPConfig, task: Task) -> None:
         super().__init__(backbone, config, task)
+        self.batches_tasks = task == "regression"
         inner = config.heads * config.head_width
         self.query = nn.Linear(backbone.dimension, inner)
         self.key = nn.Linear(backbone.dimension, inner, bias=False)  # a bias moves all examples alike: no gradient

@@ -50,6 +50,7 @@ class CNP(Learner):
     config: CNPConfig
     tasks = frozenset({"classification", "regression"})
     needs_meta_training = True
+    batches_tasks = True
 
     def __init__(self, backbone: Backbone, config: CNPConfig, task: Task) -> None:
         super().__init__(backbone, config, task)

@@ -32,6 +32,7 @@ class Cosine(Learner):
     Config = CosineConfig
     broadcasts = True
     config: CosineConfig
+    batches_tasks = True
 
     def __init__(self, backbone: Backbone, config: CosineConfig, task: Task) -> None:
         super().__init__(backbone, config, task)

@@ -34,6 +34,7 @@ class Hyper(Learner):
     Config = HyperConfig
     config: HyperConfig
     needs_meta_training = True
+    batches_tasks = True
 
     def __init__(self, backbone: Backbone, config: HyperConfig, task: Task) -> None:
         super().__init__(backbone, config, task)

@@ -32,6 +32,7 @@ class IMAML(WholeNetwork):
 
     Config = IMAMLConfig
     config: IMAMLConfig
+    batches_tasks = False
     first_order = "the implicit gradient is exact at the minimum of the inner problem, which few steps only approach"
 
     def adapt(self, support: Support) -> State:

@@ -29,6 +29,7 @@ class Mahalanobis(Learner):
     """
 
     Config = MahalanobisConfig
+    batches_tasks = True
 
     def __init__(self, backbone: Backbone, config: MahalanobisConfig, task: Task) -> None:
         super().__init__(backbone, config, task)

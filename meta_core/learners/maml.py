@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from meta_core.backbone import Backbone
 from meta_core.config import MADE_WITH_THE_WEIGHTS
 from meta_core.inner_loop import InnerLoopConfig, WholeNetwork
-from meta_core.learner import learners
+from meta_core.learner import ParameterGroup, learners
 from meta_core.types import Episode, State, Task
 
 
@@ -31,8 +31,8 @@ class MAML(WholeNetwork):
     """A start from which few gradient steps make a good network of the task (Finn et al., 2017, arXiv:1703.03400).
 
     The whole network moves, and the state is all of its adapted weights; the head is that of UNICORN-MAML (`Head`).
-    Of MAML++ (arXiv:1810.09502) it has the rates per tensor and step, α_kl = rate · (1 + δ_kl), so that weight decay
-    pulls to `rate` and not to zero, and the multi-step loss, Σ_k v_k · L(θ_k), whose v stay as configured: the paper
+    Of MAML++ (arXiv:1810.09502) it has the rates per tensor and step, α_kl = rate · (1 + δ_kl), without weight decay,
+    and the multi-step loss, Σ_k v_k · L(θ_k), whose v stay as configured: the paper
     moves them to the last step while it trains.
     """
 
@@ -51,6 +51,10 @@ class MAML(WholeNetwork):
             return self.config.rate
         row = min(step, self.config.layer_rates - 1)
         return self.config.rate * (1 + self.rates[row, self.leaves.index(name)])
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """The learned rates, if any, without weight decay."""
+        return [ParameterGroup([self.rates])] if self.config.layer_rates else []
 
     def meta_loss(self, episode: Episode) -> Tensor:
         """Mean negative log-likelihood of the queries after the last step, or after each of them, weighted."""

@@ -29,6 +29,7 @@ class Matching(Learner):
 
     Config = MatchingConfig
     most_left_out = sys.maxsize  # in closed form
+    batches_tasks = True
 
     def __init__(self, backbone: Backbone, config: MatchingConfig, task: Task) -> None:
         super().__init__(backbone, config, task)

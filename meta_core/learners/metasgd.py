@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from meta_core.backbone import Backbone
 from meta_core.config import MADE_WITH_THE_WEIGHTS
 from meta_core.inner_loop import BODY, InnerLoopConfig, WholeNetwork
-from meta_core.learner import learners
+from meta_core.learner import ParameterGroup, learners
 from meta_core.types import Task
 
 
@@ -18,11 +18,7 @@ class MetaSGDConfig(InnerLoopConfig):
         0.1, gt=0, le=100, description="where every learned rate starts", json_schema_extra=MADE_WITH_THE_WEIGHTS
     )
     pace: float = Field(
-        10.0,
-        gt=0,
-        le=1000,
-        description="how much faster the rates move than weights under one meta-learning rate",
-        json_schema_extra=MADE_WITH_THE_WEIGHTS,
+        10.0, gt=0, le=1000, description="meta-learning rate of the rates, in units of that of the weights"
     )
 
 
@@ -30,9 +26,8 @@ class MetaSGDConfig(InnerLoopConfig):
 class MetaSGD(WholeNetwork):
     """MAML with a learned rate for each weight: θ′ = θ − α ∘ ∇L(θ) (Li et al., 2017, arXiv:1707.09835).
 
-    α = rate · (1 + pace · δ) and δ, starting at zero, is the meta-parameter: α may turn negative, weight decay pulls
-    it to where it started instead of to zero, and `pace` gives it a meta-learning rate of its own. The head's rates
-    [D] are shared by its classes or targets, as its start is.
+    α = rate · (1 + δ) and δ, starting at zero, is the meta-parameter: α may turn negative, has a meta-learning rate of
+    its own, and no weight decay. The head's rates [D] are shared by its classes or targets, as its start is.
     """
 
     Config = MetaSGDConfig
@@ -47,7 +42,11 @@ class MetaSGD(WholeNetwork):
     def rate(self, step: int, name: str) -> Tensor:
         """A rate for each element of the leaf."""
         delta: Tensor = self.deltas[key(name)]
-        return self.config.rate * (1 + self.config.pace * delta)
+        return self.config.rate * (1 + delta)
+
+    def parameter_groups(self) -> list[ParameterGroup]:
+        """The rates, at their own pace and without weight decay."""
+        return [ParameterGroup(list(self.deltas.values()), self.config.pace)]
 
 
 def key(leaf: str) -> str:

@@ -28,6 +28,7 @@ class ProtoNet(Learner):
     Config = ProtoNetConfig
     broadcasts = True
     most_left_out = sys.maxsize  # in closed form
+    batches_tasks = True
 
     def __init__(self, backbone: Backbone, config: ProtoNetConfig, task: Task) -> None:
         super().__init__(backbone, config, task)

@@ -28,6 +28,7 @@ class Relation(Learner):
 
     Config = RelationConfig
     needs_meta_training = True
+    batches_tasks = True
 
     def __init__(self, backbone: Backbone, config: RelationConfig, task: Task) -> None:
         super().__init__(backbone, config, task)

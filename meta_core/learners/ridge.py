@@ -54,6 +54,7 @@ class Ridge(Learner):
 
     def __init__(self, backbone: Backbone, config: RidgeConfig, task: Task) -> None:
         super().__init__(backbone, config, task)
+        self.batches_tasks = config.penalty is not None
         if config.penalty is not None:
             self.log_penalty = nn.Parameter(torch.tensor(config.penalty).log())
             if task == "classification":

@@ -32,6 +32,7 @@ class SimpleShot(Learner):
     Config = SimpleShotConfig
     broadcasts = True
     centre: Tensor
+    batches_tasks = True
 
     def __init__(self, backbone: Backbone, config: SimpleShotConfig, task: Task) -> None:
         super().__init__(backbone, config, task)

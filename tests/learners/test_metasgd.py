@@ -12,7 +12,7 @@ def test_one_step_with_a_negative_rate_by_hand() -> None:
     learner = build(("metasgd", {"steps": 1, "rate": 0.1, "pace": 10.0}, "regression"), "identity", (1,))
     learner.head.weight.data.fill_(1.0)
     learner.head.bias.data.fill_(0.0)
-    learner.deltas["head/bias"].data.fill_(-0.15)  # α = 0.1 · (1 − 1.5) = −0.05
+    learner.deltas["head/bias"].data.fill_(-1.5)  # α = 0.1 · (1 − 1.5) = −0.05
     # residuals w·x + b − y = −1, −1, −4; slopes 2/3 · Σ r·x = −10 and 2/3 · Σ r = −4
     state = learner.adapt(Support(X, Y, None))
     assert_close(state["head.weight"].detach(), torch.tensor([[2.0]]).double())
