@@ -15,7 +15,7 @@ COPY pyproject.toml README.md ./
 COPY meta_core meta_core
 COPY app app
 COPY worker worker
-RUN pip install --constraint constraints.txt '.[audio,sklearn]'
+RUN pip install --constraint constraints.txt '.[audio,sklearn,text]'
 
 FROM ${PYTHON_IMAGE}
 RUN groupadd --gid 10001 shotput \

@@ -69,6 +69,10 @@ backbones: Registry[type[Backbone]] = Registry("backbone", "meta_core.backbones"
 
 
 def build_backbone(name: str, shape: tuple[int, ...], values: Mapping[str, Any]) -> Backbone:
-    """A backbone by name for inputs of one shape. Raises `NotFound` or `InvalidParameter`."""
-    cls = backbones[name]
-    return cls(shape, cls.Config.parse(values, f"backbone {name}"))
+    """A backbone by name for inputs of one shape; `family/model` names a model of a library.
+
+    Raises `NotFound` or `InvalidParameter`.
+    """
+    family, _, model = name.partition("/")
+    cls = backbones[family]
+    return cls(shape, cls.Config.parse({**values, **({"model": model} if model else {})}, f"backbone {name}"))

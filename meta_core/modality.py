@@ -32,7 +32,10 @@ class Modality(ABC):
 
     @abstractmethod
     def read(self, inputs: Sequence[Any], description: Description) -> Tensor:
-        """Inputs as a tensor [N, *shape], float32. Raises `InvalidExample` naming the first bad one."""
+        """Inputs as a tensor [N, *shape]: float32, or uint8 for the bytes of texts.
+
+        Raises `InvalidExample` naming the first bad one.
+        """
 
 
 modalities: Registry[type[Modality]] = Registry("modality", "meta_core.modalities")

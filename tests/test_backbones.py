@@ -4,40 +4,50 @@ import math
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from meta_core.backbone import Backbone, backbones, build_backbone
+from meta_core.modality import build_modality
 
-SHAPES = {"conv4": (1, 28, 28), "mlp": (6,), "identity": (2, 3), "spectrogram-conv": (1, 24, 40)}
+SHAPES = {"conv4": (1, 28, 28), "mlp": (6,), "identity": (2, 3), "spectrogram-conv": (1, 24, 40), "text-hash": (64,)}
+SHAPES["sentence-transformers"] = (64,)
+CONFIGS = {"sentence-transformers": {"model": "all-MiniLM-L6-v2"}}
+OF_TEXTS = {"text-hash", "sentence-transformers"}
 
 
 @pytest.fixture(params=list(backbones))
 def backbone(request: pytest.FixtureRequest) -> Backbone:
     assert request.param in SHAPES, "give every backbone a shape here"
     torch.manual_seed(0)
-    return build_backbone(request.param, SHAPES[request.param], {})
+    return build_backbone(request.param, SHAPES[request.param], CONFIGS.get(request.param, {}))
+
+
+def inputs(backbone: Backbone, number: int) -> Tensor:
+    if backbone.name in OF_TEXTS:
+        return build_modality("text", {"max_bytes": 64}).read([f"this is text {i}" for i in range(number)], {})
+    return torch.randn(number, *backbone.shape)
 
 
 def test_it_makes_embeddings_of_its_dimension(backbone: Backbone) -> None:
-    assert backbone(torch.randn(5, *backbone.shape)).shape == (5, backbone.dimension)
+    assert backbone(inputs(backbone, 5)).shape == (5, backbone.dimension)
 
 
 def test_each_row_is_embedded_by_itself(backbone: Backbone) -> None:
     backbone.eval()
-    x = torch.randn(5, *backbone.shape)
+    x = inputs(backbone, 5)
     torch.testing.assert_close(backbone(x)[2:3], backbone(x[2:3]), atol=1e-5, rtol=1e-4)
 
 
 @torch.no_grad()
 def test_its_inference_form_embeds_alike(backbone: Backbone) -> None:
     backbone.train()
-    backbone(3 * torch.randn(64, *backbone.shape) + 1)  # statistics that are not those it begins with
+    backbone(3 * inputs(backbone, 64) + 1)  # statistics that are not those it begins with
     backbone.eval()
     for module in backbone.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, -2, 2)
             nn.init.normal_(module.bias)
-    x = torch.randn(7, *backbone.shape)
+    x = inputs(backbone, 7)
     fast = backbone.inference()
     assert (fast.shape, fast.dimension) == (backbone.shape, backbone.dimension)
     expected = backbone(x)

