@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +23,7 @@ from meta_core.ids import checked_id
 from meta_core.orders import (
     DONE_CHANNEL,
     PROGRESS_KEY,
-    QUEUES,
+    TURNS,
     WORKER_KEY,
     Order,
     Result,
@@ -57,10 +58,10 @@ class Orders:
         """Make an order durable, then queue it. If the queue is away the worker's reconciler queues it later."""
         accept(self.store, order, support)
         try:
-            queue = Queue(QUEUES[order.kind], connection=self.redis, serializer=JSONSerializer)
-            queue.enqueue_call(**order.queue_call())
-        except DuplicateJobError:
-            return  # a reply was lost and the call repeated: it is in the queue
+            queue = Queue(order.queue, connection=self.redis, serializer=JSONSerializer)
+            with contextlib.suppress(DuplicateJobError):  # a reply was lost and the call repeated: it is in the queue
+                queue.enqueue_call(**order.queue_call())
+            self.redis.zadd(TURNS[order.kind], {order.tenant: time.time()}, nx=True)
         except RedisError as error:
             log.warning("order %s is kept but not queued yet: %s", order.id, error)
 

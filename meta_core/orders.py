@@ -22,6 +22,9 @@ Kind = Literal["adapt", "meta-train"]
 Outcome = Literal["ready", "failed", "cancelled", "deleted"]
 
 QUEUES: dict[Kind, str] = {"adapt": "shotput-adapt", "meta-train": "shotput-train"}
+"""Where the names of RQ's queues begin; each tenant has its own."""
+TURNS: dict[Kind, str] = {"adapt": "shotput:turns:adapt", "meta-train": "shotput:turns:meta-train"}
+"""Redis sorted sets of the tenants that have orders waiting, by the time since when."""
 JOBS: dict[Kind, str] = {"adapt": "worker.jobs.adapt", "meta-train": "worker.jobs.meta_train"}
 SECONDS: dict[Kind, int] = {"adapt": 600, "meta-train": 7 * 24 * 3600}
 """Longest time that one attempt may take."""
@@ -48,6 +51,11 @@ class Order:
     spec: dict[str, Any]
     created_at: str
 
+    @property
+    def queue(self) -> str:
+        """Name of the RQ queue in which it waits."""
+        return queue_name(self.kind, self.tenant)
+
     def queue_call(self) -> dict[str, Any]:
         """Arguments of RQ's `enqueue_call`: a name and ids, one copy at most in the queue."""
         return {
@@ -69,6 +77,11 @@ class Result:
     record: dict[str, Any]
     details: dict[str, Any] = field(default_factory=dict)
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def queue_name(kind: Kind, tenant: str) -> str:
+    """Name of the RQ queue in which a tenant's orders of one kind wait."""
+    return f"{QUEUES[kind]}:{tenant}"
 
 
 def accept(store: Store, order: Order, support: bytes | None = None) -> None:

@@ -56,7 +56,7 @@ def open_workplace(settings: Settings, shutdown: Shutdown) -> Workplace:
         store=store,
         catalogue=Catalogue(store),
         redis=connect(settings.redis_url, timeout=BLOCK + 10),
-        pulse=Pulse(connect(settings.redis_url, timeout=2), store, settings.queue, name),
+        pulse=Pulse(connect(settings.redis_url, timeout=2), store, settings.queue, name, lambda: shutdown.requested),
         shutdown=shutdown,
         device=choose_device(settings.device),
         datasets_folder=Path(settings.datasets).expanduser(),

@@ -1,11 +1,13 @@
-"""The worker: takes orders from one queue and has their jobs done, one at a time, until it is asked to end."""
+"""The worker: takes orders of one kind and has their jobs done, one after the other, until it is asked to end."""
 
 import logging
-from collections.abc import Mapping
+import math
+import time
+from collections.abc import Mapping, Sequence
 
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
-from rq.exceptions import DequeueTimeout, DeserializationError
+from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
@@ -15,6 +17,7 @@ from worker import jobs
 from worker.connection import pause
 from worker.deadline import GRACE, TookTooLong, deadline
 from worker.life import Interrupted
+from worker.lines import TOGETHER, Lines
 from worker.workplace import Workplace
 
 log = logging.getLogger(__name__)
@@ -24,7 +27,7 @@ BLOCK = 1
 
 
 class OrderWorker(SimpleWorker):
-    """RQ's way of taking jobs from a queue, ours of doing them.
+    """RQ's queues and jobs, our way of taking and doing them: a tenant's turn at a time, one order after the other.
 
     RQ records in Redis what became of a job, and re-queues and cleans by that record. Here the store is the record
     and the reconciler re-queues by it, so a job is taken, done and forgotten. Of what a job in Redis says, only its
@@ -35,10 +38,12 @@ class OrderWorker(SimpleWorker):
         queue = Queue(QUEUES[kind], connection=place.redis, serializer=JSONSerializer)
         name, ttl = place.pulse.worker, BLOCK + 15  # RQ's time to block is its time to live less 15
         super().__init__([queue], name, connection=place.redis, serializer=JSONSerializer, worker_ttl=ttl)
-        self.queue = queue
+        self.lines = Lines(kind, place.redis)
+        self.together = TOGETHER if kind == "adapt" else 1
         self.limit = SECONDS[kind]
         self.place = place
         self.known = known
+        self._shown = -math.inf
 
     def work_until_asked_to_end(self, most: int) -> None:
         """Do at most that many orders. Redis may come and go meanwhile."""
@@ -54,55 +59,76 @@ class OrderWorker(SimpleWorker):
         log.info("%s: ends after %d orders", self.name, done)
         self._deregister()
 
-    def _do_next(self) -> bool:
-        """Do the next order, if one comes soon; says whether there was one."""
+    def _do_next(self) -> int:
+        """Do the next orders, if any come soon; says how many were taken."""
         self._show_in_rq()
+        taken = self.lines.take(self.together, BLOCK)
+        mine = self._claimed(taken)
         try:
-            taken = Queue.dequeue_any([self.queue], BLOCK, self.connection, serializer=JSONSerializer)
-        except DequeueTimeout:
-            return False
-        if taken is None:
-            return False
-        self.execute_job(*taken)
-        return True
+            while mine and not self.place.shutdown.requested and self._execute(mine[0]):
+                mine.pop(0)
+        finally:
+            self.place.pulse.let_go([job.id for job in mine])
+        for job in reversed(mine):  # this process shall end
+            self.lines.put_back(job.args[0], job)
+        return len(taken)
 
-    def execute_job(self, job: Job, queue: Queue) -> None:
-        """Do one order, unless another worker is at it, and forget the job whatever came of it."""
-        try:
-            tenant, id = self._checked(job)
-        except (DeserializationError, ValueError) as error:
-            log.error("refused the job %s: %s", job.id, error)
-            return self._forget(job)
-        if not self.place.pulse.begin(tenant, id):
-            log.info("%s: another worker is at it", id)
-            return None
+    def _claimed(self, taken: Sequence[Job]) -> list[Job]:
+        """Those that are orders, and that no other worker is at."""
+        orders = [job for job in taken if self._is_order(job)]
+        won = self.place.pulse.claim([job.id for job in orders])
+        for job in orders:
+            if job.id not in won:
+                log.info("%s: another worker is at it", job.id)
+        return [job for job in orders if job.id in won]
+
+    def _execute(self, job: Job) -> bool:
+        """Do one order, and forget its job whatever came of it; says no if it must wait for another worker."""
+        tenant, id = job.args
+        self.place.pulse.begin(tenant, id)
         try:
             self.connection.expire(job.key, self.limit + GRACE)  # should Redis be away when it is to be forgotten
-            self._do(job, tenant, id)
+            if not self._do(job, tenant, id):
+                return False
         finally:
             self.place.pulse.end()
-            self._forget(job)
-        return None
+        self.connection.delete(job.key)
+        return True
 
-    def _checked(self, job: Job) -> tuple[str, str]:
+    def _is_order(self, job: Job) -> bool:
+        try:
+            self._check(job)
+        except (DeserializationError, ValueError) as error:
+            log.error("refused the job %s: %s", job.id, error)
+            self.connection.delete(job.key)
+            return False
+        return True
+
+    def _check(self, job: Job) -> None:
         if job.func_name not in self.known:
             raise ValueError(f"there is no job {job.func_name!r}")
         if len(job.args) != 2 or not all(isinstance(value, str) for value in job.args) or job.args[1] != job.id:
             raise ValueError(f"expected the tenant and id of an order, found {job.args!r}")
-        return job.args[0], job.args[1]
 
-    def _do(self, job: Job, tenant: str, id: str) -> None:
+    def _do(self, job: Job, tenant: str, id: str) -> bool:
         log.info("%s: taken by %s", id, self.name)
         try:
             with deadline(min(self.limit, max(1, int(job.timeout or self.limit)))):
                 self.known[str(job.func_name)](tenant, id)
-        except (Interrupted, Unavailable, RedisError, TookTooLong) as error:
+        except Interrupted as error:
+            log.info("%s: put back: %s", id, error)
+            return False
+        except (Unavailable, RedisError, TookTooLong) as error:
             log.warning("%s: left open: %s", id, error)
         except Exception:  # the order stays open and its starts are counted; the worker has others to do
             log.exception("%s: left open", id)
+        return True
 
     def _show_in_rq(self) -> None:
-        """Appear in `rq info`, also after Redis was emptied. What counts is the pulse."""
+        """Appear in `rq info`, also after Redis was emptied, at most once a second. What counts is the pulse."""
+        if time.monotonic() < self._shown + 1:
+            return
+        self._shown = time.monotonic()
         if not self.connection.exists(self.key):
             self.register_birth()  # type: ignore[no-untyped-call]
         self.heartbeat()
@@ -112,9 +138,3 @@ class OrderWorker(SimpleWorker):
             self.register_death()  # type: ignore[no-untyped-call]
         except RedisError as error:
             log.warning("left without a word, Redis is away: %s", error)
-
-    def _forget(self, job: Job) -> None:
-        with self.connection.pipeline() as forget:
-            forget.delete(job.key)
-            forget.lrem(self.queue.intermediate_queue_key, 0, job.id)
-            forget.execute()

@@ -4,7 +4,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -32,7 +32,9 @@ class Pulse(threading.Thread):
     the other.
     """
 
-    def __init__(self, redis: Redis, store: Store, queue: Kind, name: str) -> None:
+    def __init__(
+        self, redis: Redis, store: Store, queue: Kind, name: str, ending: Callable[[], bool] = lambda: False
+    ) -> None:
         super().__init__(name="pulse", daemon=True)
         self.worker = name
         self.board = Board()
@@ -41,15 +43,28 @@ class Pulse(threading.Thread):
         self._redis = redis
         self._store = store
         self._own = {"queue": queue, "pid": os.getpid(), "started_at": now()}
+        self._ending = ending
+        self._held: set[str] = set()
         self._current: tuple[str, str] | None = None
         self._lock = threading.Lock()  # a beat that began before `end` must not renew the claim after it
         self._ended = threading.Event()
 
+    def claim(self, ids: Sequence[str]) -> set[str]:
+        """Claim orders until each is begun and ended, or let go; says which no other living worker had."""
+        if not ids:
+            return set()
+        with self._lock, self._redis.pipeline(transaction=False) as claims:
+            for id in ids:
+                claims.set(CLAIM_KEY + id, self.worker, nx=True, ex=LIFE)
+            won = {id for id, first in zip(ids, claims.execute(), strict=True) if first}
+            self._held |= won
+        return won
+
     def begin(self, tenant: str, id: str) -> bool:
-        """Claim an order; says whether no other living worker had it."""
+        """Set to work on an order; says whether no other living worker had it."""
+        if id not in self._held and not self.claim([id]):
+            return False
         with self._lock:
-            if not self._redis.set(CLAIM_KEY + id, self.worker, nx=True, ex=LIFE):
-                return False
             self.board = Board()
             self.unwanted = False
             self._current = tenant, id
@@ -57,11 +72,18 @@ class Pulse(threading.Thread):
 
     def end(self) -> None:
         """Let go of the order, so that another may take it if it is still open."""
+        if self._current is not None:
+            self.let_go([self._current[1]])
+
+    def let_go(self, ids: Sequence[str]) -> None:
+        """Give up the claims to orders, begun or not."""
+        if not ids:
+            return
         with self._lock:
-            if self._current is not None:
-                _, id = self._current
+            self._held.difference_update(ids)
+            if self._current is not None and self._current[1] in ids:
                 self._current = None
-                self._redis.delete(CLAIM_KEY + id, PROGRESS_KEY + id)
+            self._redis.delete(*(prefix + id for id in ids for prefix in (CLAIM_KEY, PROGRESS_KEY)))
 
     def run(self) -> None:
         """Beat until stopped, whatever Redis and the store do."""
@@ -89,8 +111,9 @@ class Pulse(threading.Thread):
             with self._redis.pipeline(transaction=False) as signs:
                 sign = {**self._own, "current": current and current[1]}
                 signs.set(WORKER_KEY + self.worker, json.dumps(sign), ex=LIFE)
+                for id in self._held:
+                    signs.set(CLAIM_KEY + id, self.worker, ex=LIFE)
                 if current is not None:
-                    signs.set(CLAIM_KEY + current[1], self.worker, ex=LIFE)
                     signs.hset(PROGRESS_KEY + current[1], mapping=self.board.fields())
                     signs.expire(PROGRESS_KEY + current[1], LIFE)
                 signs.execute()
@@ -100,3 +123,5 @@ class Pulse(threading.Thread):
                 self.unwanted = current == self._current
             if first and self.when_unwanted is not None:
                 self.when_unwanted()
+        if self._ending() and self.when_unwanted is not None:
+            self.when_unwanted()

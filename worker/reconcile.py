@@ -6,15 +6,13 @@ import time
 
 from redis import Redis
 from redis.exceptions import RedisError
-from rq import Queue
 from rq.exceptions import DuplicateJobError
 from rq.job import Job
-from rq.serializers import JSONSerializer
-from rq.utils import as_text
 
 from meta_core.errors import Unavailable
 from meta_core.orders import QUEUES, Order, load_order, open_orders
 from meta_core.store import Store
+from worker.lines import Lines
 from worker.pulse import CLAIM_KEY
 
 log = logging.getLogger(__name__)
@@ -42,7 +40,7 @@ class Reconciler(threading.Thread):
         self._redis = redis
         self._store = store
         self._name = name
-        self._queues = {kind: Queue(q, connection=redis, serializer=JSONSerializer) for kind, q in QUEUES.items()}
+        self._lines = {kind: Lines(kind, redis) for kind in QUEUES}
         self._seen: Lost = set()
         self._rest = PERIOD
         self._ended = threading.Event()
@@ -91,7 +89,9 @@ class Reconciler(threading.Thread):
     def _lost(self) -> Lost:
         # in the direction in which an order travels, so that one on its way is rather seen twice than not at all
         opened = set(open_orders(self._store))
-        queued = {as_text(id) for queue in self._queues.values() for id in self._redis.lrange(queue.key, 0, -1)}
+        queued = {
+            id for lines in self._lines.values() for tenant in {t for t, _ in opened} for id in _waiting(lines, tenant)
+        }
         waiting = sorted((tenant, id) for tenant, id in opened if id not in queued)
         if not waiting:
             return set()
@@ -111,12 +111,21 @@ class Reconciler(threading.Thread):
         return True
 
     def _enqueue(self, order: Order) -> None:
-        queue = self._queues[order.kind]
+        lines = self._lines[order.kind]
+        queue = lines.queue(order.tenant)
         with self._redis.pipeline() as stale:
             stale.delete(Job.key_for(order.id))
-            stale.lrem(queue.intermediate_queue_key, 0, order.id)
             stale.execute()
         try:
             queue.enqueue_call(**order.queue_call())
         except DuplicateJobError:
             log.info("%s: somebody else queued it just now", order.id)
+        lines.give_turn(order.tenant)
+
+
+def _waiting(lines: Lines, tenant: str) -> list[str]:
+    """Ids in the line of a tenant; if there are any, it is to have its turn."""
+    ids = lines.queue(tenant).get_job_ids()
+    if ids:
+        lines.give_turn(tenant)
+    return ids

@@ -14,7 +14,19 @@ from rq import Queue
 from rq.serializers import JSONSerializer
 
 from meta_core.ids import new_id
-from meta_core.orders import PROGRESS_KEY, QUEUES, WORKER_KEY, Kind, Order, Result, accept, finish, load_outcome, now
+from meta_core.orders import (
+    PROGRESS_KEY,
+    TURNS,
+    WORKER_KEY,
+    Kind,
+    Order,
+    Result,
+    accept,
+    finish,
+    load_outcome,
+    now,
+    queue_name,
+)
 from meta_core.store import Store
 from tests.redis_server import RedisServer
 from worker.pulse import CLAIM_KEY
@@ -83,11 +95,16 @@ class Site:
     def submit(self, spec: dict[str, Any], **changed: Any) -> Order:
         """An order in the store and in its queue, as the API leaves it."""
         order = self.accept(spec)
-        self.queue("meta-train").enqueue_call(**{**order.queue_call(), **changed})
+        self.enqueue(order.kind, **{**order.queue_call(), **changed})
         return order
 
-    def queue(self, kind: Kind) -> Queue:
-        return Queue(QUEUES[kind], connection=self.redis, serializer=JSONSerializer)
+    def enqueue(self, kind: Kind, tenant: str = TENANT, **call: Any) -> None:
+        """As the API does it."""
+        self.queue(kind, tenant).enqueue_call(**call)
+        self.redis.zadd(TURNS[kind], {tenant: time.time()}, nx=True)
+
+    def queue(self, kind: Kind, tenant: str = TENANT) -> Queue:
+        return Queue(queue_name(kind, tenant), connection=self.redis, serializer=JSONSerializer)
 
     def cancel(self, order: Order) -> None:
         """As DELETE /jobs/{id} does."""

@@ -12,8 +12,9 @@ from meta_core.errors import InvalidTask, Unavailable
 from meta_core.orders import Order, Result
 from meta_core.recipe import Recipe, meta_train
 from tests.worker.site import TENANT, Site, sine_recipe
+from worker.interrupt import cancellable
 from worker.jobs import jobs_of
-from worker.life import ATTEMPTS_KEY, carry_out
+from worker.life import ATTEMPTS_KEY, Interrupted, carry_out
 from worker.process import OrderWorker
 from worker.pulse import Pulse
 from worker.shutdown import Shutdown
@@ -43,7 +44,7 @@ def test_an_adapt_order_becomes_a_model(site: Site, place: Workplace) -> None:
     request = TaskRequest(base="sine@1", inputs=[[0.0], [1.0], [2.0]], labels=[0.0, 1.0, 2.0])
     record, support = Engine(place.catalogue, CPU).accept(request)
     order = site.accept({"record": record}, "adapt", support)
-    site.queue("adapt").enqueue_call(**order.queue_call())
+    site.enqueue("adapt", **order.queue_call())
     OrderWorker("adapt", place, jobs_of("adapt", place)).work_until_asked_to_end(1)
     outcome = site.outcome(order)
     assert outcome is not None
@@ -104,3 +105,19 @@ def test_what_comes_after_a_cancellation_is_handed_back_to_be_withdrawn(site: Si
 
     assert carry_out(place, TENANT, order.id, cancelled_meanwhile) == made
     assert (site.outcome(order) or ("none",))[0] == "cancelled"
+
+
+def test_an_adapt_whose_worker_shall_end_waits_for_another_and_is_not_counted(site: Site, place: Workplace) -> None:
+    pulse = Pulse(place.redis, site.store, "adapt", "ending", ending=lambda: True)
+
+    def endless(order: Order) -> Result:
+        with cancellable(pulse):
+            pulse.beat()
+            raise AssertionError("it went on")
+
+    order = site.accept({"record": {}}, "adapt")
+    for _ in range(4):
+        with pytest.raises(Interrupted):
+            carry_out(place, TENANT, order.id, endless)
+    assert site.outcome(order) is None
+    assert site.redis.get(ATTEMPTS_KEY + order.id) == b"0"

@@ -3,8 +3,9 @@
 import pytest
 
 from meta_core.ids import order_key
-from meta_core.orders import QUEUES
+from meta_core.orders import TURNS
 from tests.worker.site import TENANT, Site, sine_recipe
+from worker.lines import Lines
 from worker.pulse import Pulse
 from worker.reconcile import Reconciler
 
@@ -23,11 +24,17 @@ def test_an_order_found_nowhere_twice_in_a_row_is_queued(site: Site, reconciler:
 
 def test_an_order_lost_between_the_queue_and_its_worker_is_queued_once(site: Site, reconciler: Reconciler) -> None:
     order = site.submit(sine_recipe(1))
-    queue = site.queue("meta-train")
-    queue.lmove(site.redis, queue.key, timeout=1)  # a worker that is killed right here
+    lines = Lines("meta-train", site.redis)
+    assert [job.id for job in lines.take(1, block=1)] == [order.id]  # by a worker that is killed right here
     assert [reconciler.look() for _ in range(3)] == [0, 1, 0]
-    assert queue.get_job_ids() == [order.id]
-    assert site.redis.llen(queue.intermediate_queue_key) == 0
+    assert [job.id for job in lines.take(1, block=1)] == [order.id]
+
+
+def test_a_tenant_that_lost_its_turn_gets_it_back(site: Site, reconciler: Reconciler) -> None:
+    order = site.submit(sine_recipe(1))
+    site.redis.zpopmin(TURNS["meta-train"])  # by a worker that is killed before it takes any order
+    assert reconciler.look() == 0
+    assert [job.id for job in Lines("meta-train", site.redis).take(1, block=1)] == [order.id]
 
 
 def test_a_claimed_order_is_left_alone_until_it_is_let_go(site: Site, reconciler: Reconciler) -> None:
@@ -48,4 +55,4 @@ def test_an_order_that_cannot_be_read_holds_up_no_other(site: Site, reconciler: 
     unreadable, good = site.accept(sine_recipe(1)), site.accept(sine_recipe(1))
     site.store.replace(order_key(TENANT, unreadable.id), b"{")
     assert [reconciler.look() for _ in range(2)] == [0, 1]
-    assert site.redis.lrange(f"rq:queue:{QUEUES['meta-train']}", 0, -1) == [good.id.encode()]
+    assert site.queue("meta-train").get_job_ids() == [good.id]

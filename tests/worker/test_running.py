@@ -81,7 +81,7 @@ def test_a_cancelled_training_stops_within_two_seconds(site: Site) -> None:
 @pytest.mark.usefixtures("worker")
 def test_a_function_that_is_no_job_is_refused(site: Site) -> None:
     touched = site.folder / "touched"
-    site.queue("meta-train").enqueue_call("pathlib.Path.touch", args=(str(touched),), job_id="stranger")
+    site.enqueue("meta-train", func="pathlib.Path.touch", args=(str(touched),), job_id="stranger")
     until(lambda: "refused the job stranger: there is no job 'pathlib.Path.touch'" in site.log())
     assert not touched.exists()
     until(lambda: not site.redis.keys("*stranger*"))
