@@ -328,7 +328,7 @@ def _become_several(processes: int) -> NoReturn:
 
 
 def _become(part: Part, settings: Settings) -> NoReturn:
-    os.execve(part.command[0], part.command, processes.environment(settings, 1))  # noqa: S606
+    os.execve(part.command[0], part.command, processes.environment(settings, settings.api_processes))  # noqa: S606
 
 
 if __name__ == "__main__":

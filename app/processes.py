@@ -28,8 +28,10 @@ class Part:
 
 
 def api(settings: Settings) -> Part:
-    """The HTTP service."""
+    """The HTTP service; of several processes, uvicorn starts them on one socket and replaces those that die."""
     listen = ["--host", settings.host, "--port", str(settings.port), "--timeout-graceful-shutdown", "3"]
+    if settings.api_processes > 1:  # each imports PyTorch at its start, which may take long on a busy machine
+        listen += ["--workers", str(settings.api_processes), "--timeout-worker-healthcheck", "60"]
     return Part("api", [*MODULE, "uvicorn", "app.main:build", "--factory", "--app-dir", str(ROOT), *listen])
 
 

@@ -71,7 +71,7 @@ class Supervisor:
         self._running: dict[str, Process] = {}
         self._crashes: defaultdict[str, list[float]] = defaultdict(list)
         self._logs: set[asyncio.Task[None]] = set()
-        self._environment = processes.environment(settings, len(workers) + 1)
+        self._environment = processes.environment(settings, len(workers) + settings.api_processes)
 
     async def run(self) -> None:
         """Start everything, wait for a signal or a death, stop everything."""

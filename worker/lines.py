@@ -36,7 +36,7 @@ class Lines:
         turn = self._redis.bzpopmin(TURNS[self.kind], block)
         if not turn:
             return []
-        tenant = turn[1].decode()
+        tenant = turn[1].decode()  # type: ignore[union-attr]
         key = self.queue(tenant).key
         waiting = int(self._redis.llen(key))
         with self._redis.pipeline() as pop:

@@ -1,0 +1,56 @@
+"""Several API processes on one port and one store."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from app.processes import api
+from app.settings import Settings
+from tests.drawings import support_of
+from tests.e2e.service import Service
+from tests.running import free_port
+from tests.worker.site import until
+
+
+@pytest.fixture
+def url(service: Service) -> Iterator[str]:
+    """A second API beside that of the service, of two processes."""
+    settings = Settings(
+        home=service.folder, redis_url=service.server.url, port=free_port(), api_processes=2, cache_bytes=1 << 26
+    )
+    with (service.folder / "second.log").open("ab") as log:
+        environment = {**os.environ, **settings.environment()}
+        process = subprocess.Popen(api(settings).command, env=environment, stdout=log, stderr=log)
+        try:
+            yield f"http://127.0.0.1:{settings.port}"
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
+
+
+def statuses(url: str, path: str, **request: object) -> set[int]:
+    """Of many requests, each over a connection of its own, so that every process gets some."""
+    answers = [httpx.request("POST", url + path, trust_env=False, timeout=60, **request) for _ in range(24)]  # type: ignore[arg-type]
+    return {answer.status_code for answer in answers}
+
+
+def test_a_deletion_in_one_process_is_seen_by_the_others(service: Service, url: str) -> None:
+    support = support_of(2)
+    until(lambda: _listens(url), seconds=120)
+    model = service.adapt({"base": "omniglot", "support": support}).json()["id"]
+    question = {"model": model, "inputs": support["inputs"][:1]}
+    assert statuses(url, "/predict", json=question) == {200}
+    assert httpx.delete(f"{url}/models/{model}", trust_env=False, timeout=60).status_code == 204
+    until(lambda: statuses(url, "/predict", json=question) == {410})
+    assert service.predict(model, support["inputs"][:1]).status_code == 410
+
+
+def _listens(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/readyz", trust_env=False, timeout=60).is_success
+    except httpx.TransportError:
+        return False
