@@ -49,7 +49,7 @@ async def adapt_body(request: Request) -> AdaptBody:
         "labels": [label for label, _ in labelled],
         "unlabelled": [content for label, content in files if label == UNLABELLED],
     }
-    return _validated(AdaptBody, {**fields, "support": support})
+    return validated(AdaptBody, {**fields, "support": support})
 
 
 async def predict_body(request: Request) -> PredictBody:
@@ -57,7 +57,7 @@ async def predict_body(request: Request) -> PredictBody:
     if not _is_form(request):
         return await _json(request, PredictBody)
     fields, files = await _form(request)
-    return _validated(PredictBody, {**fields, "inputs": [content for _, content in files]})
+    return validated(PredictBody, {**fields, "inputs": [content for _, content in files]})
 
 
 def _is_form(request: Request) -> bool:
@@ -93,7 +93,8 @@ def _parsed(name: str, text: str) -> Any:
         raise InvalidRequest(f"the form field {name} is not JSON: {error}") from None
 
 
-def _validated(model: type[Body], values: dict[str, Any]) -> Body:
+def validated(model: type[Body], values: dict[str, Any]) -> Body:
+    """The fields of a form as a body. Raises `RequestValidationError`."""
     try:
         return model.model_validate(values)
     except pydantic.ValidationError as error:

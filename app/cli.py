@@ -14,7 +14,7 @@ from rich.console import Console
 from typer import Argument, Option
 from typer.core import TyperGroup
 
-from app import examples, processes, supervisor
+from app import cli_datasets, examples, processes, supervisor
 from app.client import Client, Refused
 from app.examples import Examples
 from app.output import fail, print_json, print_record, print_rows, print_table, scores_sentence
@@ -40,6 +40,8 @@ cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+cli.add_typer(cli_datasets.cli, name="datasets")
 
 UrlOption = Annotated[str, Option(envvar="SHOTPUT_URL", help="Where the service runs.")]
 JsonOption = Annotated[bool, Option("--json", help="Print the answer as JSON.")]
@@ -203,7 +205,7 @@ def meta_train(
     name: Annotated[str | None, Argument(help="Name of the base model; a new version of it is made.")] = None,
     *,
     recipe: Annotated[Path | None, Option(help="JSON file with all of this; options change it.")] = None,
-    dataset: Annotated[str | None, Option(help="Dataset to train on, such as omniglot or sinusoids.")] = None,
+    dataset: Annotated[str | None, Option(help="Dataset by name, dst_… id, folder of class folders, or file.")] = None,
     dataset_param: Annotated[list[str] | None, Option(help="Parameter of the dataset, key=value.")] = None,
     learner: Annotated[str | None, Option(help="Learner.", show_default="protonet")] = None,
     param: ParamOption = None,
@@ -233,7 +235,7 @@ def meta_train(
     """
     if together > 1 and "WORLD_SIZE" not in os.environ:
         _become_several(together)
-    from app.local import make_base
+    from app.local import in_store, make_base
     from meta_core.recipe import Recipe
     from meta_core.training_log import JSONLines, TensorBoard, TrainingLog
 
@@ -247,7 +249,10 @@ def meta_train(
     logs: list[TrainingLog] = [JSONLines(log)] if log else []
     logs += [TensorBoard(tensorboard)] if tensorboard else []
     try:
-        base = make_base(Recipe.parse(values, "recipe"), Settings(), output, logs)
+        settings = Settings()
+        if isinstance(values.get("dataset"), str):
+            values["dataset"] = in_store(values["dataset"], settings)
+        base = make_base(Recipe.parse(values, "recipe"), settings, output, logs)
     except KeyboardInterrupt:
         fail("stopped; the same command goes on from the last checkpoint", 130)
     finally:

@@ -1,6 +1,7 @@
 """The command line's side of HTTP: requests to a running service, and its errors in one sentence."""
 
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -40,6 +41,12 @@ class Client:
     def patch(self, path: str, body: dict[str, Any]) -> Any:
         """Change what is under a path."""
         return self._request("PATCH", path, json=body)
+
+    def upload(self, path: str, file: Path, **parameters: Any) -> Any:
+        """Send a file, however large, as it is."""
+        given = {name: value for name, value in parameters.items() if value is not None}
+        with file.open("rb") as content:
+            return self._request("POST", path, content=content, params=given, timeout=httpx.Timeout(None, connect=5))
 
     def adapt(self, body: dict[str, Any]) -> dict[str, Any]:
         """The adapted model that a request makes, however long it takes."""

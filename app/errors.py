@@ -16,6 +16,7 @@ from meta_core.errors import (
     DownloadFailed,
     Forbidden,
     Gone,
+    InvalidDataset,
     InvalidExample,
     InvalidParameter,
     InvalidRequest,
@@ -92,6 +93,8 @@ def _pointers(request: Request, error: MetaError) -> list[dict[str, str]]:
         return [{"pointer": "", "detail": str(error), "setting": f"SHOTPUT_{error.limit.upper()}"}]
     if isinstance(error, InvalidParameter) and error.parameter:
         return [{"pointer": f"/params/{error.parameter[:100]}", "detail": str(error)}]
+    if isinstance(error, InvalidDataset):
+        return [{"pointer": "", "place": place, "detail": detail} for place, detail in error.problems]
     if not isinstance(error, InvalidExample):
         return []
     parent = "/support" if request.url.path.endswith("/adapt") else ""
@@ -123,7 +126,6 @@ def http_problem(request: Request, error: HTTPException) -> JSONResponse:
     detail = {
         404: f"there is no {request.url.path}; see /docs",
         405: f"{request.url.path} does not take {request.method}",
-        413: "the request body is larger than the setting SHOTPUT_MAX_BODY_BYTES allows",
     }.get(error.status_code, str(error.detail))
     code = codes.get(error.status_code, "invalid_request")
     return problem(request, error.status_code, code, detail, headers=error.headers)

@@ -3,12 +3,12 @@
 import base64
 import csv
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from meta_core.cells import cell
 from meta_core.errors import InvalidTask
 
 
@@ -85,22 +85,6 @@ def _rows(path: Path) -> tuple[list[dict[str, str]], list[str]]:
         if None in row or None in row.values():
             raise InvalidTask(f"line {line} of {path} does not have the {len(reader.fieldnames or ())} cells of line 1")
     return [row for _, row in numbered], [f"line {line}" for line, _ in numbered]
-
-
-def cell(text: str) -> Any:
-    """What a cell of a table means: nothing, a truth value, a number, else the text itself."""
-    word = text.strip().lower()
-    if word in ("", "nan"):
-        return None
-    if word in ("true", "false"):
-        return word == "true"
-    for number in (int, float):
-        try:
-            value = number(word)
-        except ValueError:
-            continue
-        return value if math.isfinite(value) else text
-    return text
 
 
 def _labels(texts: list[str]) -> list[Any]:

@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -19,11 +20,13 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from app.access import LOCAL
+from app.cli_datasets import as_one_file
 from app.settings import Settings
 from meta_core.artifact import pack, unpack
 from meta_core.base import Base, unpack_base
 from meta_core.catalogue import Catalogue
-from meta_core.dataset import Split, build_dataset
+from meta_core.dataset import Split, build_dataset, datasets
 from meta_core.download import Report
 from meta_core.episodes import Size, TaskSource
 from meta_core.errors import InvalidParameter, InvalidTask
@@ -37,6 +40,7 @@ from meta_core.store import Store
 from meta_core.training import Progress as Step
 from meta_core.training import Tensors
 from meta_core.training_log import TrainingLog
+from meta_core.uploads import DATASET, add, at_hand, resolved
 
 
 class FileCheckpoints:
@@ -60,6 +64,7 @@ class FileCheckpoints:
 
 def make_base(recipe: Recipe, settings: Settings, output: Path | None, logs: Sequence[TrainingLog] = ()) -> Base:
     """Meta-train a base model, continuing from its last checkpoint, and publish it or write it to `output`."""
+    recipe = recipe.resolved(Store(settings.store), LOCAL.tenant)
     recipe.check()
     prepare_process(torch.get_num_threads())
     device = choose_device(settings.device)
@@ -82,9 +87,11 @@ def _make_base(
     logs: Sequence[TrainingLog],
 ) -> Base:
     checkpoints = FileCheckpoints(settings.home / "checkpoints", recipe)
-    with _progress(
-        "loss {task.fields[loss]:.4f}", "validation {task.fields[validation]}", shown=ranks.leads
-    ) as progress:
+    texts = "loss {task.fields[loss]:.4f}", "validation {task.fields[validation]}"
+    with (
+        _progress(*texts, shown=ranks.leads) as progress,
+        _at_hand(recipe.dataset, recipe.dataset_params, settings) as folder,
+    ):
         bar = progress.add_task(recipe.name, total=recipe.training.steps, loss=float("nan"), validation="–")
 
         def report(step: Step) -> None:
@@ -96,7 +103,7 @@ def _make_base(
         base = meta_train(
             recipe,
             version=1,
-            datasets_folder=settings.datasets,
+            datasets_folder=folder,
             device=device,
             report=report if ranks.leads else _ignore,
             checkpoints=checkpoints,
@@ -128,10 +135,11 @@ def evaluate_base(
 ) -> dict[str, Any]:
     """Scores of a base model (a name, or a file) on tasks of a dataset; `learner` is one to put on its embeddings."""
     base = _load_base(reference, settings)
-    name, values = _dataset_of(base, dataset, dataset_params)
+    name, values = _dataset_of(base, in_store(dataset, settings), dataset_params)
+    values = resolved(Store(settings.store), LOCAL.tenant, name, values)
     prepare_process(torch.get_num_threads())
-    with _progress() as progress:
-        tasks_of = build_dataset(name, settings.datasets / name, values, _downloads(progress))
+    with _progress() as progress, _at_hand(name, values, settings) as folder:
+        tasks_of = build_dataset(name, folder / name, values, _downloads(progress))
         if tasks_of.modality != base.spec.modality:
             raise InvalidTask(f"{base.reference} reads {base.spec.modality}; dataset {name} holds {tasks_of.modality}")
         source = tasks_of.source(_checked_split(split))
@@ -141,6 +149,19 @@ def evaluate_base(
         result = evaluate(chosen, source, size, tasks, rng, report=lambda done: progress.update(bar, completed=done))
     asked = {"base": base.reference, "learner": chosen.name, "dataset": name, "split": split, **asdict(size)}
     return {**asked, "seed": seed, **asdict(result)}
+
+
+def in_store(dataset: str | None, settings: Settings) -> str | None:
+    """The id of a file or folder of examples in the store, into which it is put; other names as they are."""
+    if dataset is None or dataset in datasets or not ("://" in dataset or Path(dataset).exists()):
+        return dataset
+    with as_one_file(dataset) as file:
+        card, _ = add(Store(settings.store), LOCAL.tenant, file, name=dataset[:200], limits=settings.limits())
+    return str(card["id"])
+
+
+def _at_hand(dataset: str, values: Mapping[str, Any], settings: Settings) -> AbstractContextManager[Path]:
+    return at_hand(Store(settings.store), LOCAL.tenant, dataset, values, settings.datasets)
 
 
 def _load_base(reference: str, settings: Settings) -> Base:
@@ -165,6 +186,8 @@ def _chosen_learner(base: Base, name: str | None, params: dict[str, Any], source
 def _dataset_of(base: Base, name: str | None, values: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The dataset asked for; the one of its meta-training comes with the parameters it had there."""
     recipe = base.provenance.get("recipe", {})
+    if name is not None and name.startswith("dst_"):
+        name, values = DATASET, {"id": name, **values}
     name = name or recipe.get("dataset")
     if name is None:
         raise InvalidParameter(f"{base.reference} does not say what it was trained on; name a dataset with --dataset")

@@ -16,7 +16,7 @@ from app.cache import ModelCache
 from app.deps import Parts
 from app.openapi import only
 from app.orders import Orders
-from app.routes import adapt, bases, health, jobs, learners, meta_train, models, predict
+from app.routes import adapt, bases, datasets, health, jobs, learners, meta_train, models, predict
 from app.settings import Settings
 from meta_core.catalogue import Catalogue
 from meta_core.engine import Engine
@@ -55,10 +55,10 @@ def create_app(
 
     version = importlib.metadata.version("shotput")
     app = FastAPI(title="Shotput", version=version, description=DESCRIPTION, lifespan=lifespan)
-    app.add_middleware(BodyLimit, most=limits.max_body_bytes)
+    app.add_middleware(BodyLimit, most=limits.max_body_bytes, most_of_dataset=limits.max_dataset_bytes)
     app.state.parts = parts
     errors.install(app)
-    for module in (adapt, predict, models, jobs, bases, learners, meta_train):
+    for module in (adapt, predict, models, jobs, bases, learners, datasets, meta_train):
         app.include_router(module.router, responses=only(401, 403))
     app.include_router(health.router)
     check_scopes(app)

@@ -45,6 +45,14 @@ class Settings(BaseSettings):
     max_columns: int = Field(_LIMITS.max_columns, ge=1, description="most columns of a table row")
     max_features: int = Field(_LIMITS.max_features, ge=1, description="most numbers that a table row is turned into")
     max_body_bytes: int = Field(_LIMITS.max_body_bytes, ge=1, description="most bytes of a request")
+    max_dataset_bytes: int = Field(_LIMITS.max_dataset_bytes, ge=1, description="most bytes of an uploaded dataset")
+    max_dataset_unpacked_bytes: int = Field(
+        _LIMITS.max_dataset_unpacked_bytes, ge=1, description="most bytes of a dataset once unpacked"
+    )
+    max_dataset_members: int = Field(_LIMITS.max_dataset_members, ge=1, description="most files in a dataset's archive")
+    max_dataset_ratio: int = Field(
+        _LIMITS.max_dataset_ratio, ge=1, description="most by which a large file in an archive may grow when unpacked"
+    )
 
     @field_validator("home", mode="after")
     @classmethod

@@ -61,6 +61,12 @@ def version_view(base: Base, default: int) -> dict[str, Any]:
     }
 
 
+def dataset_view(card: dict[str, Any]) -> dict[str, Any]:
+    """A dataset of labelled examples."""
+    shown = {key: value for key, value in card.items() if key != "asked"}
+    return {**shown, "links": {"self": f"/datasets/{card['id']}", "meta_train": "/meta-train"}}
+
+
 def learner_view(cls: type[Learner]) -> dict[str, Any]:
     """A learner with the JSON Schema of its parameters."""
     return {

@@ -23,7 +23,7 @@ class Dataset(ABC):
 
     name: ClassVar[str]
     Config: ClassVar[type[AnyConfig]] = AnyConfig
-    modality: ClassVar[str]
+    modality: str
     """The modality whose tensors its tasks hold."""
 
     def __init__(self, folder: Path, config: AnyConfig, fetching: Report = silent) -> None:

@@ -4,6 +4,7 @@ MetaError
 ├── InvalidRequest          the request cannot be carried out as it stands
 │   ├── InvalidTask         a support set nothing can be learned from
 │   ├── InvalidExample      one example that cannot be read (knows its index)
+│   ├── InvalidDataset      a file of examples that cannot be taken (knows the places)
 │   ├── InvalidParameter    an unknown or impossible setting (names the known ones)
 │   └── LimitExceeded       more ways, examples, pixels or bytes than this service takes
 ├── Unauthenticated         nobody knows who asks
@@ -18,7 +19,7 @@ MetaError
 """
 
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 ExampleField = Literal["inputs", "labels", "unlabelled"]
@@ -53,6 +54,19 @@ class InvalidExample(InvalidRequest):
         self.index = index
         self.detail = detail
         self.field = field
+
+
+class InvalidDataset(InvalidRequest):
+    """A file of examples that cannot be taken; `problems` are places in it and what is wrong there."""
+
+    code = "invalid_dataset"
+    MOST = 20
+    """Problems that are told at once."""
+
+    def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
+        self.problems = [(place[:300], detail) for place, detail in problems[: self.MOST]]
+        more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+        super().__init__("; ".join(f"{place}: {detail}" for place, detail in self.problems[:3]) + more)
 
 
 class InvalidParameter(InvalidRequest):

@@ -1,12 +1,13 @@
 """Ids, names and the keys of the store made from them: checked here and nowhere else."""
 
+import hashlib
 import re
 import secrets
 import time
 
 from meta_core.errors import NotFound
 
-ID = re.compile(r"(mdl|job)_[0-9a-f]{32}")
+ID = re.compile(r"(mdl|job|dst)_[0-9a-f]{32}")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 DEFAULT_TENANT = "default"
 """Who asks where nobody is asked who they are: a service without API keys, the command line on this machine."""
@@ -24,10 +25,15 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{value:032x}"
 
 
+def derived_id(prefix: str, *parts: str) -> str:
+    """The id that these parts always give."""
+    return f"{prefix}_{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:32]}"
+
+
 def checked_id(id: str) -> str:
     """The id itself. Raises `NotFound` for text that cannot be one."""
     if not ID.fullmatch(id):
-        raise NotFound(f"{id[:80]!r} is no id; ids read mdl_… or job_… with 32 hexadecimal digits")
+        raise NotFound(f"{id[:80]!r} is no id; ids read mdl_…, job_… or dst_… with 32 hexadecimal digits")
     return id
 
 
@@ -79,6 +85,21 @@ def checkpoint_key(tenant: str, id: str) -> str:
 def bases_folder(owner: str | None) -> str:
     """Where the base models of one tenant lie, or those that are everybody's."""
     return "bases" if owner is None else f"{checked_tenant(owner)}/bases"
+
+
+def dataset_folder(tenant: str, id: str = "") -> str:
+    """Where a tenant's datasets lie, or one of them."""
+    return f"{checked_tenant(tenant)}/datasets" + (f"/{checked_id(id)}" if id else "")
+
+
+def card_key(tenant: str, id: str) -> str:
+    """Where the description of a dataset lies; with it, the dataset is there."""
+    return f"{dataset_folder(tenant, id)}/card.json"
+
+
+def content_key(tenant: str, id: str, digest: str) -> str:
+    """Where the file of a dataset lies, named by what is in it."""
+    return f"{dataset_folder(tenant, id)}/{digest}"
 
 
 def base_key(name: str, version: int, owner: str | None = None) -> str:

@@ -25,6 +25,10 @@ class Limits:
     max_columns: int = 1_000
     max_features: int = 2_000
     max_body_bytes: int = 32_000_000
+    max_dataset_bytes: int = 2_000_000_000
+    max_dataset_unpacked_bytes: int = 8_000_000_000
+    max_dataset_members: int = 500_000
+    max_dataset_ratio: int = 200
 
     def check(self, what: str, found: int, limit: str) -> None:
         """Raises `LimitExceeded` when `found` is more than the limit of that name."""

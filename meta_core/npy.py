@@ -3,7 +3,7 @@
 import io
 import math
 import tokenize
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,15 @@ def read_npy(content: bytes) -> Array:
     Raises `InvalidRequest` for anything else, and for files that do not hold exactly what their header says.
     """
     stream = io.BytesIO(content)
+    shape, dtype = read_npy_header(stream)
+    expected, found = math.prod(shape) * dtype.itemsize, len(content) - stream.tell()
+    if expected != found:
+        raise InvalidRequest(f"the .npy header says shape {shape} of {dtype}, {expected} bytes; found {found}")
+    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape)
+
+
+def read_npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], "np.dtype[Any]"]:
+    """Shape and type of the array that follows in a stream. Raises `InvalidRequest`."""
     try:
         version = np.lib.format.read_magic(stream)
         read_header = {
@@ -31,10 +40,12 @@ def read_npy(content: bytes) -> Array:
     except (ValueError, KeyError, SyntaxError, TypeError, tokenize.TokenError) as error:
         raise InvalidRequest(f"not a .npy file of version 1 or 2: {error}") from None
     if dtype.kind not in "biuf" or dtype.hasobject:
-        raise InvalidRequest(f"a .npy array holds booleans, integers or floats; found {dtype}")
+        raise InvalidRequest(
+            f"a .npy array holds booleans, integers or floats; found {dtype}"
+            + (", which only unpickling could read" if dtype.hasobject else "")
+        )
     if fortran_order:
         raise InvalidRequest("a .npy array must be in C order; found Fortran order")
-    expected, found = math.prod(shape) * dtype.itemsize, len(content) - stream.tell()
-    if not 0 < len(shape) <= MOST_AXES or min(shape) < 0 or max(shape) >= 2**31 or expected != found:
-        raise InvalidRequest(f"the .npy header says shape {shape} of {dtype}, {expected} bytes; found {found}")
-    return np.frombuffer(content, dtype, offset=stream.tell()).reshape(shape)
+    if not 0 < len(shape) <= MOST_AXES or min(shape) < 0 or max(shape) >= 2**31:
+        raise InvalidRequest(f"the .npy header says shape {shape}; at most {MOST_AXES} axes below 2³¹ are taken")
+    return shape, dtype

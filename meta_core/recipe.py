@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, WithJsonSchema, model_validator
 
 from meta_core.backbone import build_backbone
 from meta_core.base import Base, BaseSpec
@@ -20,7 +20,16 @@ from meta_core.ids import NAME
 from meta_core.learner import Learner, build_learner
 from meta_core.meta_dataset import MetaDatasetSource
 from meta_core.ranks import Ranks
+from meta_core.store import Store
 from meta_core.training import Checkpoints, MetaTraining, Progress, TrainingConfig
+from meta_core.uploads import DATASET, resolved
+
+_DATASET = {
+    "anyOf": [{"type": "string"}, {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}],
+    "description": 'name of a dataset of the service; or the id of an uploaded one, `{"id": "dst_…"}`, with its '
+    "parameters beside it: split, seed, preprocessing",
+    "examples": ["omniglot", {"id": "dst_0193a5b0c7d27a4e8f00112233445566", "preprocessing": {"size": 84}}],
+}
 
 NO_CLASSES = "sampler meta-dataset draws from labelled examples of many classes; dataset {} has none to draw from"
 
@@ -30,7 +39,7 @@ class Recipe(Config):
 
     name: str = Field(pattern=f"^{NAME.pattern}$", description="name of the base model; a new version of it is made")
     summary: str = Field("", max_length=500, description="what it is for, in a sentence")
-    dataset: str = Field(description="name of the dataset")
+    dataset: Annotated[str, WithJsonSchema(_DATASET)]
     dataset_params: dict[str, Any] = Field(default_factory=dict)
     learner: str = "protonet"
     params: dict[str, Any] = Field(default_factory=dict, description="parameters of the learner")
@@ -40,6 +49,24 @@ class Recipe(Config):
         "fixed", description="sizes of the training tasks: those of `training`, or varying as Meta-Dataset draws them"
     )
     training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_reference(cls, values: Any) -> Any:
+        """`{"id": "dst_…", …}` or the id alone stand for an uploaded dataset and its parameters."""
+        if not isinstance(values, dict):
+            return values
+        given = values.get("dataset")
+        if isinstance(given, str) and given.startswith("dst_"):
+            given = {"id": given}
+        if not isinstance(given, dict):
+            return values
+        return {**values, "dataset": DATASET, "dataset_params": {**(values.get("dataset_params") or {}), **given}}
+
+    def resolved(self, store: Store, tenant: str) -> "Recipe":
+        """The same with what is known of its dataset, where that is one of the store. Raises `NotFound`."""
+        known = resolved(store, tenant, self.dataset, self.dataset_params)
+        return self.model_copy(update={"dataset_params": known})
 
     def check(self) -> None:
         """Raises what `meta_train` would for names and parameters that are not right, before any work."""

@@ -1,9 +1,14 @@
 """The object store, the only truth: a folder, or s3://, gs://, az:// by URL."""
 
+import datetime
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import obstore
@@ -55,6 +60,47 @@ class Store:
                 obstore.put(self._objects, key, content)
         except (BaseError, OSError) as error:
             raise Unavailable(f"the store did not take {key}: {error}") from None
+
+    def replace_file(self, key: str, path: Path) -> None:
+        """Put the content of a file, which need not fit into memory, in the place of whatever is there."""
+        try:
+            if self._folder is not None:
+                with path.open("rb") as source:
+                    _written(self._folder / key, source).replace(self._folder / key)
+                _sync_folder((self._folder / key).parent)
+            else:
+                obstore.put(self._objects, key, path)  # in parts, if it is large
+        except (BaseError, OSError) as error:
+            raise Unavailable(f"the store did not take {key}: {error}") from None
+
+    @contextmanager
+    def as_file(self, key: str) -> Iterator[Path]:
+        """An object as a file to read: the very file of a folder, else a copy for as long as it is needed."""
+        if self._folder is not None:
+            if not (self._folder / key).is_file():
+                raise NotFound(f"there is no object {key}")
+            yield self._folder / key
+            return
+        with tempfile.TemporaryDirectory(prefix="shotput-") as folder:
+            path = Path(folder) / "object"
+            try:
+                with path.open("wb") as file:
+                    for chunk in obstore.get(self._objects, key).stream():
+                        file.write(chunk)
+            except (MissingObject, FileNotFoundError):
+                raise NotFound(f"there is no object {key}") from None
+            except (BaseError, OSError) as error:
+                raise Unavailable(f"the store did not give {key}: {error}") from None
+            yield path
+
+    def untouched(self, folder: str, since: datetime.timedelta) -> Iterator[str]:
+        """Keys below a folder that nobody wrote for so long, interrupted writes among them."""
+        latest = datetime.datetime.now(datetime.UTC) - since
+        try:
+            for chunk in obstore.list(self._objects, folder.rstrip("/") + "/", chunk_size=1000):
+                yield from (entry["path"] for entry in chunk if entry["last_modified"] < latest)
+        except (BaseError, OSError) as error:
+            raise Unavailable(f"the store did not list {folder}: {error}") from None
 
     def get(self, key: str) -> bytes:
         """The whole object."""
@@ -141,12 +187,15 @@ def _move_over(path: Path, content: bytes) -> None:
     _sync_folder(path.parent)
 
 
-def _written(path: Path, content: bytes) -> Path:
+def _written(path: Path, content: bytes | IO[bytes]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}{PARTIAL}")
     try:
         with partial.open("xb") as file:
-            file.write(content)
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                shutil.copyfileobj(content, file, 1 << 20)
             file.flush()
             os.fsync(file.fileno())
     except OSError:

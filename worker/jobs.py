@@ -10,6 +10,7 @@ from meta_core.ids import support_key
 from meta_core.orders import JOBS, Kind, Order, Result, now
 from meta_core.recipe import Recipe
 from meta_core.training import Progress
+from meta_core.uploads import at_hand
 from worker.checkpoints import StoredCheckpoints
 from worker.interrupt import cancellable
 from worker.life import Interrupted, carry_out, forgive_all_attempts
@@ -53,14 +54,16 @@ def meta_train(place: Workplace, tenant: str, id: str) -> None:
 
 def _trained(place: Workplace, order: Order) -> Result:
     place.pulse.board.stage = "loading"
-    base = recipe.meta_train(
-        Recipe.parse(order.spec, "recipe"),
-        version=1,  # until it is published and gets its own
-        datasets_folder=place.datasets_folder,
-        device=place.device,
-        report=partial(_report, place),
-        checkpoints=StoredCheckpoints(place.store, order, partial(forgive_all_attempts, place, order)),
-    )
+    wanted = Recipe.parse(order.spec, "recipe")
+    with at_hand(place.store, order.tenant, wanted.dataset, wanted.dataset_params, place.datasets_folder) as folder:
+        base = recipe.meta_train(
+            wanted,
+            version=1,  # until it is published and gets its own
+            datasets_folder=folder,
+            device=place.device,
+            report=partial(_report, place),
+            checkpoints=StoredCheckpoints(place.store, order, partial(forgive_all_attempts, place, order)),
+        )
     place.pulse.board.stage = "publishing"
     published = place.catalogue.publish(base, order.id, order.tenant)
     made = {"base": published.reference, "scores": published.scores}

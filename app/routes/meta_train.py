@@ -38,9 +38,14 @@ class MetaTrainBody(Recipe):
 
 @router.post("/meta-train", status_code=202, response_model=JobView, responses=only(404, 413, 422, 503))
 async def meta_train(body: MetaTrainBody, caller: CanTrain, parts: PartsDep, response: Response) -> dict[str, Any]:
-    """Meta-train a new version of a base model: a job, watched by GET /jobs/{id} and cancelled by DELETE."""
-    body.check()
-    recipe = body.model_dump(mode="json")
+    """Meta-train a new version of a base model: a job, watched by GET /jobs/{id} and cancelled by DELETE.
+
+    The dataset is one of the service by name, or one of `POST /datasets` by id. A name that exists gets its next
+    version, which is its default unless another was chosen by `PATCH /bases/{name}`.
+    """
+    resolved = await asyncio.to_thread(body.resolved, parts.store, caller.tenant)
+    resolved.check()
+    recipe = resolved.model_dump(mode="json")
     order = Order(id=new_id("job"), tenant=caller.tenant, kind="meta-train", spec=recipe, created_at=now())
     await asyncio.to_thread(parts.orders.submit, order)
     response.headers["Location"] = f"/jobs/{order.id}"
