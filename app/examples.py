@@ -106,9 +106,12 @@ def read_json(path: Path) -> Any:
 
 def _content(file: Path) -> str:
     try:
-        return base64.b64encode(file.read_bytes()).decode()
+        content = file.read_bytes()
+        return content.decode("utf-8-sig") if file.suffix.lower() == ".txt" else base64.b64encode(content).decode()
     except OSError as error:
         raise InvalidTask(f"{file} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise InvalidTask(f"{file} is not UTF-8: byte {error.start}") from None
 
 
 def _files(folder: Path) -> Iterator[Path]:
