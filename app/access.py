@@ -1,45 +1,28 @@
-"""Who asks, and what they may do."""
+"""What a route asks of its caller."""
 
-from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Annotated
 
 from fastapi import FastAPI, Request, Security
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 from fastapi.security import HTTPBearer, SecurityScopes
 
+from app.caller import Caller
 from meta_core.errors import Forbidden
-from meta_core.ids import DEFAULT_TENANT
-
-Scope = Literal["read", "predict", "adapt", "train", "admin"]
-SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
 
 OPEN = frozenset({"/healthz", "/readyz", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
 """Paths that answer anybody."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Caller:
-    """The tenant on whose behalf a request is made; `key` is the id of the API key, None without one."""
-
-    tenant: str
-    key: str | None
-    scopes: frozenset[Scope]
-
-    def may(self, scope: str) -> bool:
-        """Whether a scope is granted; `admin` grants all."""
-        return scope in self.scopes or "admin" in self.scopes
-
-
-LOCAL = Caller(tenant=DEFAULT_TENANT, key=None, scopes=SCOPES)
-"""Whoever reaches a service without keys."""
-
 _bearer = HTTPBearer(auto_error=False, description="an API key, `sk_…`; made with `shotput keys create`")
 
 
 async def caller(request: Request, needed: SecurityScopes, _: Annotated[object, Security(_bearer)]) -> Caller:
-    """The caller of this request. Raises `Forbidden` when a scope that the route needs was not granted."""
-    found: Caller = getattr(request.state, "caller", LOCAL)
+    """The caller of this request, as `Authentication` found out.
+
+    Raises `Forbidden` when a scope that the route needs was not granted.
+    """
+    found: Caller = request.state.caller
     for scope in needed.scopes:
         if not found.may(scope):
             granted = ", ".join(sorted(found.scopes)) or "none"

@@ -14,7 +14,7 @@ from rich.console import Console
 from typer import Argument, Option
 from typer.core import TyperGroup
 
-from app import cli_datasets, examples, processes, supervisor
+from app import cli_datasets, cli_keys, examples, processes, supervisor
 from app.client import Client, Refused
 from app.examples import Examples
 from app.output import fail, print_json, print_record, print_rows, print_table, scores_sentence
@@ -60,6 +60,9 @@ def main() -> None:
         first = error.errors(include_url=False)[0]
         name = variable(str(first["loc"][0])) if first["loc"] else "the settings"
         fail(f"{name}: {first['msg']}; found {first['input']!r}")
+
+
+cli.add_typer(cli_keys.commands, name="keys")
 
 
 @cli.command()

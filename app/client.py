@@ -1,5 +1,6 @@
 """The command line's side of HTTP: requests to a running service, and its errors in one sentence."""
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ class Client:
         local = urlsplit(url).hostname in ("127.0.0.1", "localhost", "::1")  # never to be asked of a proxy
         timeout = httpx.Timeout(90, connect=5)
         self.url = url
-        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=not local)
+        self._http = httpx.Client(base_url=url, timeout=timeout, trust_env=not local, headers=authorization())
 
     def get(self, path: str, **parameters: Any) -> Any:
         """The JSON under a path."""
@@ -78,6 +79,12 @@ class Client:
         if not answer.is_success:
             raise refusal(answer)
         return answer.json() if answer.content else None
+
+
+def authorization() -> dict[str, str]:
+    """The header with the API key of the environment, if there is one."""
+    key = os.environ.get("SHOTPUT_API_KEY")
+    return {"Authorization": f"Bearer {key}"} if key else {}
 
 
 def refusal(answer: httpx.Response) -> Refused:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.authentication import KeyRing
 from app.batching import Batcher
 from app.cache import ModelCache
 from app.orders import Orders
@@ -17,6 +18,7 @@ class Parts:
     """All that the API is made of."""
 
     store: Store
+    ring: KeyRing
     orders: Orders
     engine: Engine
     cache: ModelCache

@@ -79,13 +79,22 @@ def status_of(error: MetaError) -> int:
 
 async def _meta_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, MetaError)
+    return meta_problem(request, error)
+
+
+def meta_problem(request: Request, error: MetaError) -> JSONResponse:
+    """The problem for an error of the core."""
     status = status_of(error)
     if status >= 500:
         log.error("%s %s: %s", request.method, request.url.path, error)
+    return problem(request, status, error.code, str(error), _pointers(request, error), headers=_headers(error))
+
+
+def _headers(error: MetaError) -> dict[str, str]:
+    if isinstance(error, Unauthenticated):
+        return {"WWW-Authenticate": 'Bearer realm="shotput"'}
     # only what passes by itself is worth another try
-    passing = isinstance(error, NotReady | Unavailable)
-    headers = {"Retry-After": RETRY_AFTER[status]} if passing else None
-    return problem(request, status, error.code, str(error), _pointers(request, error), headers=headers)
+    return {"Retry-After": RETRY_AFTER[status_of(error)]} if isinstance(error, NotReady | Unavailable) else {}
 
 
 def _pointers(request: Request, error: MetaError) -> list[dict[str, str]]:

@@ -20,7 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from app.access import LOCAL
+from app.caller import LOCAL
 from app.cli_datasets import as_one_file
 from app.settings import Settings
 from meta_core.artifact import pack, unpack

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import importlib.metadata
+import logging
 from collections.abc import AsyncIterator
 
 import torch
@@ -10,6 +11,7 @@ from fastapi import FastAPI
 
 from app import errors
 from app.access import check_scopes
+from app.authentication import Authentication, KeyRing, WithoutKeys
 from app.batching import Batcher
 from app.body_limit import BodyLimit
 from app.cache import ModelCache
@@ -24,6 +26,8 @@ from meta_core.limits import Limits
 from meta_core.process import choose_device, prepare_process
 from meta_core.store import Store
 
+log = logging.getLogger("shotput.api")
+
 DESCRIPTION = """
 Learn from a handful of examples: `POST /adapt` a support set, get the id of an adapted model, ask `POST /predict`
 with it.
@@ -34,15 +38,24 @@ with it.
 
 
 def create_app(
-    store: Store, redis_url: str, limits: Limits, *, device: torch.device, wait_seconds: float, cache_bytes: int
+    store: Store,
+    redis_url: str,
+    limits: Limits,
+    *,
+    device: torch.device,
+    wait_seconds: float,
+    cache_bytes: int,
+    without_keys: WithoutKeys = "loopback",
 ) -> FastAPI:
     """The API on a store and a Redis."""
     engine = Engine(Catalogue(store), device, limits)
     cache = ModelCache(store, cache_bytes)
-    parts = Parts(store, Orders(store, redis_url), engine, cache, Batcher(engine, cache), wait_seconds)
+    ring = KeyRing(store, without_keys)
+    parts = Parts(store, ring, Orders(store, redis_url), engine, cache, Batcher(engine, cache), wait_seconds)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        log.warning("access: %s", await asyncio.to_thread(ring.served))
         await asyncio.to_thread(engine.warm)
         tasks = [
             asyncio.create_task(parts.batcher.run()),
@@ -56,6 +69,7 @@ def create_app(
     version = importlib.metadata.version("shotput")
     app = FastAPI(title="Shotput", version=version, description=DESCRIPTION, lifespan=lifespan)
     app.add_middleware(BodyLimit, most=limits.max_body_bytes, most_of_dataset=limits.max_dataset_bytes)
+    app.add_middleware(Authentication, ring=ring)
     app.state.parts = parts
     errors.install(app)
     for module in (adapt, predict, models, jobs, bases, learners, datasets, meta_train):
@@ -76,4 +90,5 @@ def build() -> FastAPI:
         device=choose_device(settings.device),
         wait_seconds=settings.wait,
         cache_bytes=settings.cache_bytes,
+        without_keys=settings.without_keys,
     )

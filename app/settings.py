@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -31,6 +31,9 @@ class Settings(BaseSettings):
     restart: bool = Field(True, description="whether `shotput up` replaces a worker that died")
     datasets: Path = Field(Path(), description="folder of datasets, each in its own; empty: datasets/ in the home")
     cache_bytes: int = Field(1 << 30, ge=1, description="memory for adapted models in one API process")
+    without_keys: Literal["loopback", "anyone", "nobody"] = Field(
+        "loopback", description="who is served while there are no API keys: loopback, anyone or nobody"
+    )
     wait: float = Field(10, ge=0, le=60, description="seconds that POST /adapt waits before it answers 202")
     max_ways: int = Field(_LIMITS.max_ways, ge=2, description="most classes in a support set")
     max_examples: int = Field(_LIMITS.max_examples, ge=1, description="most examples in a support set")

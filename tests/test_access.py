@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 
-from app.access import OPEN, SCOPES, Caller, CanRead, check_scopes
+from app.access import OPEN, CanRead, check_scopes
+from app.caller import SCOPES, Caller
 from app.main import create_app
 from meta_core.limits import Limits
 from meta_core.process import choose_device

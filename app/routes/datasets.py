@@ -5,8 +5,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from app.access import Caller, CanRead, CanTrain
+from app.access import CanRead, CanTrain
 from app.bodies import validated
+from app.caller import Caller
 from app.deps import Parts, PartsDep
 from app.openapi import only
 from app.receive import received

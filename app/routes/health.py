@@ -21,7 +21,7 @@ async def healthz() -> dict[str, Any]:
 @router.get("/readyz", response_model=Health, responses={503: {"model": Health, "description": "Not ready"}})
 def readyz(parts: PartsDep, response: Response) -> dict[str, Any]:
     """Redis, the store and a worker are there, so that an adapt would be carried out."""
-    checks = {"redis": _redis(parts), "store": _store(parts), "worker": _worker(parts)}
+    checks = {"redis": _redis(parts), "store": _store(parts), "worker": _worker(parts), "access": _access(parts)}
     ready = all(result.startswith("ok") for result in checks.values())
     if not ready:
         response.status_code = 503
@@ -51,3 +51,10 @@ def _worker(parts: Parts) -> str:
     except RedisError:
         return "unknown: Redis does not answer"
     return f"ok: {len(alive)} alive" if alive else "none is alive; start one with `shotput worker`"
+
+
+def _access(parts: Parts) -> str:
+    try:
+        return f"ok: {parts.ring.served()}"
+    except Unavailable as error:
+        return str(error)

@@ -19,9 +19,15 @@ def fragile_service() -> Iterator[Service]:
     yield from _running()
 
 
-def _running() -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def guarded_service() -> Iterator[Service]:
+    """For tests that make API keys; its cache holds one adapted model, so that they come and go."""
+    yield from _running(SHOTPUT_CACHE_BYTES="1")
+
+
+def _running(**settings: str) -> Iterator[Service]:
     with tempfile.TemporaryDirectory(prefix="shotput") as folder:
-        service = Service(Path(folder), SHOTPUT_MAX_WAYS="20", SHOTPUT_MAX_BODY_BYTES="3000000")
+        service = Service(Path(folder), SHOTPUT_MAX_WAYS="20", SHOTPUT_MAX_BODY_BYTES="3000000", **settings)
         try:
             service.start()
             yield service
