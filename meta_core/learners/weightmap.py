@@ -40,6 +40,7 @@ class WeightMap(Ridge):
     needs_meta_training = True
     most_left_out = Learner.most_left_out
     leave_one_out = Learner.leave_one_out  # the map is not linear: nothing is in closed form any more
+    adapt_and_leave_out = Learner.adapt_and_leave_out
 
     def __init__(self, backbone: Backbone, config: WeightMapConfig, task: Task) -> None:
         super().__init__(backbone, config, task)

@@ -230,6 +230,17 @@ def test_stacked_states_answer_as_each_alone(case: Case) -> None:
         assert_close(answers(prediction), answers(calibrated(learner.predict(state, z), c)))
 
 
+@every_learner
+@torch.no_grad()
+def test_adapting_and_leaving_out_at_once_are_the_same_as_one_by_one(case: Case) -> None:
+    learner, episode = build(case), draw(case[2])
+    support = encoded(learner, episode.support)
+    left_out = torch.arange(len(support))
+    state, prediction = learner.adapt_and_leave_out(support, left_out)
+    assert_close(state, learner.adapt(support))
+    assert_close(answers(prediction), answers(learner.leave_one_out(support, left_out)))
+
+
 def _answered(learner: Learner, support: Support, episode: Episode) -> torch.Tensor:
     return answers(learner.predict(adapted(learner, support), learner.encode(episode.x)))
 
