@@ -212,7 +212,9 @@ def meta_train(
     dataset_param: Annotated[list[str] | None, Option(help="Parameter of the dataset, key=value.")] = None,
     learner: Annotated[str | None, Option(help="Learner.", show_default="protonet")] = None,
     param: ParamOption = None,
-    backbone: Annotated[str | None, Option(help="Backbone.", show_default="conv4")] = None,
+    start: Annotated[str | None, Option(help="Base model from whose weights to start.")] = None,
+    frozen: Annotated[bool | None, Option(help="Keep its body as it is and train the learner alone.")] = None,
+    backbone: Annotated[str | None, Option(help="Backbone.", show_default="that of the start, or conv4")] = None,
     backbone_param: Annotated[list[str] | None, Option(help="Parameter of the backbone, key=value.")] = None,
     steps: Annotated[int | None, Option(help="Optimiser steps.", show_default="2000")] = None,
     training: Annotated[
@@ -244,7 +246,8 @@ def meta_train(
 
     values = examples.read_json(recipe) if recipe else {}
     parts = {"name": name, "summary": summary, "dataset": dataset, "learner": learner, "backbone": backbone}
-    values |= {key: value for key, value in parts.items() if value is not None}
+    parts |= {"start": start}
+    values |= {key: value for key, value in {**parts, "frozen": frozen}.items() if value is not None}
     given = {"dataset_params": dataset_param, "params": param, "backbone_params": backbone_param, "training": training}
     values |= {key: {**values.get(key, {}), **pairs(texts)} for key, texts in given.items() if texts}
     if steps is not None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, cast, get_args
 
@@ -36,6 +37,7 @@ from meta_core.learner import Learner
 from meta_core.process import choose_device, prepare_process
 from meta_core.ranks import Ranks, joined
 from meta_core.recipe import Recipe, meta_train
+from meta_core.start import Bases
 from meta_core.store import Store
 from meta_core.training import Progress as Step
 from meta_core.training import Tensors
@@ -64,8 +66,7 @@ class FileCheckpoints:
 
 def make_base(recipe: Recipe, settings: Settings, output: Path | None, logs: Sequence[TrainingLog] = ()) -> Base:
     """Meta-train a base model, continuing from its last checkpoint, and publish it or write it to `output`."""
-    recipe = recipe.resolved(Store(settings.store), LOCAL.tenant)
-    recipe.check()
+    recipe = recipe.resolved(Store(settings.store), LOCAL.tenant).settled(_bases(settings))
     prepare_process(torch.get_num_threads())
     device = choose_device(settings.device)
     with joined(_variable("RANK", 0), _variable("WORLD_SIZE", 1), "nccl" if device.type == "cuda" else "gloo") as ranks:
@@ -106,6 +107,7 @@ def _make_base(
             datasets_folder=folder,
             device=device,
             report=report if ranks.leads else _ignore,
+            bases=_bases(settings),
             checkpoints=checkpoints,
             fetching=_downloads(progress),
             ranks=ranks,
@@ -171,6 +173,10 @@ def _load_base(reference: str, settings: Settings) -> Base:
         except OSError as error:
             raise InvalidParameter(f"{reference} cannot be read: {error.strerror}") from None
     return Catalogue(Store(settings.store)).get(reference, DEFAULT_TENANT)
+
+
+def _bases(settings: Settings) -> Bases:
+    return partial(Catalogue(Store(settings.store)).get, tenant=DEFAULT_TENANT)
 
 
 def _chosen_learner(base: Base, name: str | None, params: dict[str, Any], source: TaskSource) -> Learner:

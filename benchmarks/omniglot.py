@@ -1,46 +1,176 @@
-"""Accuracy of the base model `omniglot` on unseen characters: Vinyals split, rotations as classes, inductive.
+"""Accuracy of learners on unseen characters: Omniglot, Vinyals split, rotations as classes, each query answered alone.
 
-python -m benchmarks.omniglot [--tasks 1000] [--data FOLDER]
+python -m benchmarks.omniglot --learner relation [--learner …] | --all  [--bases FOLDER] [--data FOLDER]
+
+A learner with a recipe in recipes/omniglot/ is measured in the base model which that makes, which is looked for in the
+folder and trained if it is not there; any other on the body of the shipped base model `omniglot`. Images are encoded
+once where the body stays as it is. The rows of other learners are kept.
 """
 
 import argparse
-from dataclasses import asdict
+import hashlib
+import json
+import statistics
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors.torch import load_file, save_file
 
-from benchmarks.record import SHARED_DATA, write
-from meta_core.base import unpack_base
+from benchmarks.record import RESULTS, SHARED_DATA, commit, write
+from meta_core.backbone import Backbone, build_backbone
+from meta_core.base import Base, unpack_base
 from meta_core.catalogue import SHIPPED
 from meta_core.dataset import build_dataset
-from meta_core.episodes import Size
+from meta_core.episodes import ClassSource, Size
 from meta_core.evaluation import evaluate
+from meta_core.learner import Learner, learners
 from meta_core.process import prepare_process
+from meta_core.recipe import Recipe, meta_train
+from meta_core.training import Progress
+from meta_core.types import Support
 
 COLUMNS = [(5, 1), (5, 5), (20, 1), (20, 5)]
-LEARNERS = ["protonet", "ridge", "logistic"]
+QUERIES = 15
+RECIPES = Path(__file__).parent / "recipes" / "omniglot"
+FEWER_TASKS = {"logistic": 200, "svm": 200, "forest": 60, "tree": 200, "gp": 200, "finetune": 200, "cosine": 600}
+FEWER_TASKS_OF_BODIES = (400, 200, 100, 40)
+"""Where each task moves the body: by column."""
+TIMED_TASKS = 15
 
 
 def main() -> None:
-    """Measure every learner on the same tasks."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--tasks", type=int, default=1000)
-    arguments.add_argument("--data", type=Path, default=SHARED_DATA / "omniglot")
+    """Measure some learners, or all."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    chosen = arguments.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("--learner", action="append", choices=list(measurable()))
+    chosen.add_argument("--all", action="store_true")
+    arguments.add_argument("--tasks", type=int, default=1000, help="most tasks of a column")
+    arguments.add_argument("--bases", type=Path, default=Path("bases"), help="folder of what the recipes make")
+    arguments.add_argument("--data", type=Path, default=SHARED_DATA)
     given = arguments.parse_args()
     prepare_process(1)
-    base = unpack_base((SHIPPED / "omniglot.safetensors").read_bytes())
-    source = build_dataset("omniglot", given.data, {}).source("test")
-    rows = []
-    for name in LEARNERS:
-        learner = base.learner_for(name, {}, base.spec.shape, "classification")
-        for ways, shots in COLUMNS:
-            size = Size(ways=ways, shots=shots, queries=15)
-            # logistic regression is fitted anew for each task, which takes its time
-            tasks = given.tasks if name != "logistic" else given.tasks // 5
-            result = evaluate(learner, source, size, tasks, torch.Generator().manual_seed(1000 * ways + shots))
-            row = {"learner": name, "ways": ways, "shots": shots, **asdict(result)}
-            rows.append({key: value for key, value in row.items() if value is not None})
-    write("omniglot", f"python -m benchmarks.omniglot --tasks {given.tasks}", rows)
+    given.bases.mkdir(parents=True, exist_ok=True)
+    source = build_dataset("omniglot", given.data / "omniglot", {}).source("test")
+    assert isinstance(source, ClassSource)
+    for name in given.learner or measurable():
+        base = base_of(name, given.bases, given.data)
+        keep(list(measured(name, base, source, given.tasks, given.bases)))
+
+
+def measurable() -> Iterator[str]:
+    """Learners of classes that have, or need not have, a base model of their own."""
+    for name, learner in learners.items():
+        own = learner.needs_meta_training or learner.adapts_body
+        if "classification" in learner.tasks and (not own or recipe_of(name).exists()):
+            yield name
+
+
+def recipe_of(learner: str) -> Path:
+    """Where its recipe is, if it has one."""
+    return RECIPES / f"{learner}.json"
+
+
+def base_of(name: str, folder: Path, data: Path) -> Base:
+    """The base model that a learner is measured in."""
+    if not recipe_of(name).exists():
+        return shipped("omniglot")
+    path = folder / f"{name}.safetensors"
+    if not path.exists():
+        recipe = Recipe.parse(json.loads(recipe_of(name).read_text()), "recipe")
+        path.write_bytes(train(recipe, data).pack())
+    return unpack_base(path.read_bytes())
+
+
+def train(recipe: Recipe, data: Path) -> Base:
+    """What a recipe makes, here and now."""
+
+    def report(progress: Progress) -> None:
+        if progress.step % 100 == 0 or progress.step == progress.total_steps:
+            print(recipe.learner, progress.step, f"{progress.loss:.4f}", progress.validation, flush=True)
+
+    device = torch.device("cpu")
+    return meta_train(recipe, version=1, datasets_folder=data, device=device, report=report, bases=shipped)
+
+
+def shipped(reference: str) -> Base:
+    """A base model that comes with the program."""
+    return unpack_base((SHIPPED / f"{reference.split('@', maxsplit=1)[0]}.safetensors").read_bytes())
+
+
+def measured(name: str, base: Base, source: ClassSource, most: int, folder: Path) -> Iterator[dict[str, Any]]:
+    """A row for each column."""
+    own, config = base.spec.learners["classification"]
+    learner = base.learner_for(name, config if name == own else {}, base.spec.shape, "classification")
+    recipe = base.provenance["recipe"]
+    circumstances = {"training": recipe["training"], "start": recipe.get("start"), "learner": own}
+    costs = measure_costs(learner, source)
+    frozen = type(learner).encode is Learner.encode
+    tasks_of = source
+    if frozen:
+        tasks_of = embedded(source, learner.backbone, folder)
+        learner.backbone = build_backbone("identity", (learner.backbone.dimension,), {})
+    for column, (ways, shots) in enumerate(COLUMNS):
+        tasks = min(most, FEWER_TASKS.get(name, 1000) if frozen else FEWER_TASKS_OF_BODIES[column])
+        size, seed = Size(ways=ways, shots=shots, queries=QUERIES), 1000 * ways + shots
+        result = evaluate(learner, tasks_of, size, tasks, torch.Generator().manual_seed(seed))
+        scores = {key: getattr(result, key) for key in ("accuracy", "interval", "nll", "ece", "tasks")}
+        told = {"seed": seed, "episode_hash": episode_hash(source, size, tasks, seed), "commit": commit()}
+        yield {"learner": name, "ways": ways, "shots": shots, **scores, **costs, **told, "base": circumstances}
+
+
+def embedded(source: ClassSource, body: Backbone, folder: Path) -> ClassSource:
+    """The same classes as embeddings, which are kept in the folder for the next learner on this body."""
+    digest = hashlib.sha256()
+    for name, value in sorted(body.state_dict().items()):
+        digest.update(name.encode() + value.numpy().tobytes())
+    path = folder / f"embeddings-{digest.hexdigest()[:16]}.safetensors"
+    if not path.exists():
+        save_file({"x": source.encoded(body).x}, path)
+    x = load_file(path)["x"]
+    return source.replaced(x)
+
+
+def measure_costs(learner: Learner, source: ClassSource) -> dict[str, float]:
+    """Milliseconds of one core to adapt from 25 images and to answer one more, in the median, and bytes of state."""
+    rng = torch.Generator().manual_seed(0)
+    adapting, answering, size = [], [], 0
+    with torch.no_grad():
+        for _ in range(TIMED_TASKS):
+            episode = source.draw(Size(ways=5, shots=5, queries=1), rng)
+            started = time.process_time()
+            support = episode.support
+            state = learner.adapt(Support(learner.encode(support.x), support.y, support.ways))
+            adapted = time.process_time()
+            learner.predict(state, learner.encode(episode.x[:1]))
+            answering.append(1000 * (time.process_time() - adapted))
+            adapting.append(1000 * (adapted - started))
+            size = sum(value.nbytes for value in state.values())
+    medians = {"adapt_ms": statistics.median(adapting), "predict_ms": statistics.median(answering)}
+    return {**medians, "state_bytes": size}
+
+
+def episode_hash(source: ClassSource, size: Size, tasks: int, seed: int) -> str:
+    """Tells whether two learners met the same tasks: of the numbers of the drawings, whatever they are seen as."""
+    numbers = source.replaced(torch.arange(len(source.x), dtype=torch.float64)[:, None])
+    rng, digest = torch.Generator().manual_seed(seed), hashlib.sha256()
+    for _ in range(tasks):
+        episode = numbers.draw(size, rng)
+        digest.update(episode.support.x.numpy().tobytes() + episode.x.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def keep(rows: list[dict[str, Any]]) -> None:
+    """Put the rows of a learner in the place of those it had."""
+    path = RESULTS / "omniglot.json"
+    before = json.loads(path.read_text())["results"] if path.exists() else []
+    measured_now = {row["learner"] for row in rows}
+    kept = [row for row in before if row["learner"] not in measured_now and "adapt_ms" in row]
+    order = list(measurable())
+    rows = sorted([*kept, *rows], key=lambda row: order.index(row["learner"]))
+    write("omniglot", "python -m benchmarks.omniglot --all", rows)
 
 
 if __name__ == "__main__":

@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from meta_core.config import Config as AnyConfig
 from meta_core.registry import Registry
 
-Normalisation = Literal["none", "running", "group"]
+Normalisation = Literal["none", "running", "fixed", "group"]
 
 
 class Backbone(nn.Module, ABC):
     """Maps [N, *shape] to [N, dimension], each row by itself when in `eval` mode.
 
     `normalisation` declares the policy: `running` keeps the statistics of meta-training (the body must then stay
-    as it is), `group` normalises within one example, `none` does nothing. Query statistics are never used.
+    as it is), `fixed` takes them as constants even in meta-training (so the body may change), `group` normalises within
+    one example, `none` does nothing. Query statistics are never used.
     """
 
     name: ClassVar[str]

@@ -1,5 +1,6 @@
 """Drawing tasks: where episodes for meta-training and evaluation come from."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ class TaskSource(ABC):
         """One episode. Raises `InvalidTask` when there are not enough examples for it."""
 
 
+ENCODED_AT_ONCE = 256
+
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 
 
@@ -62,9 +65,24 @@ class ClassSource(TaskSource):
 
     def read(self, chosen: Tensor, rng: torch.Generator) -> Tensor:
         """The examples at these indices [N], changed if they are to be, [N, *shape]."""
-        x = self.x[chosen]
-        x = x.float() / 255 if x.dtype == torch.uint8 else x.float()
+        x = scaled(self.x[chosen])
         return x if self.augment is None else self.augment(x, rng)
+
+    def replaced(self, x: Tensor) -> "ClassSource":
+        """The same episodes with other inputs [M, ...] for the same examples; nothing is augmented."""
+        other = copy.copy(self)
+        other.x, other.shape, other.augment = x, tuple(x.shape[1:]), None
+        return other
+
+    @torch.no_grad()
+    def encoded(self, encode: Callable[[Tensor], Tensor]) -> "ClassSource":
+        """The same episodes as embeddings, each example encoded once."""
+        return self.replaced(torch.cat([encode(scaled(x)) for x in torch.split(self.x, ENCODED_AT_ONCE)]))  # [M, D]
+
+
+def scaled(x: Tensor) -> Tensor:
+    """Numbers as they are, uint8 images from 0 to 1."""
+    return x.float() / 255 if x.dtype == torch.uint8 else x.float()
 
 
 def draw_members(members: tuple[Tensor, ...], size: Size, rng: torch.Generator) -> Tensor:

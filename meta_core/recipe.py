@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field, WithJsonSchema, model_validator
@@ -12,7 +12,7 @@ from meta_core.backbone import build_backbone
 from meta_core.base import Base, BaseSpec
 from meta_core.circumstances import circumstances
 from meta_core.config import Config
-from meta_core.dataset import build_dataset
+from meta_core.dataset import Dataset, build_dataset
 from meta_core.download import Report, silent
 from meta_core.episodes import ClassSource, TaskSource
 from meta_core.errors import InvalidParameter
@@ -20,6 +20,7 @@ from meta_core.ids import NAME
 from meta_core.learner import Learner, build_learner
 from meta_core.meta_dataset import MetaDatasetSource
 from meta_core.ranks import Ranks
+from meta_core.start import Bases, begin_from, check_frozen, embeddings, no_bases
 from meta_core.store import Store
 from meta_core.training import Checkpoints, MetaTraining, Progress, TrainingConfig
 from meta_core.uploads import DATASET, resolved
@@ -43,7 +44,15 @@ class Recipe(Config):
     dataset_params: dict[str, Any] = Field(default_factory=dict)
     learner: str = "protonet"
     params: dict[str, Any] = Field(default_factory=dict, description="parameters of the learner")
-    backbone: str = "conv4"
+    start: str | None = Field(
+        None,
+        description="base model whose body the training starts from, and whose learner too where it is the same; "
+        "backbone and its parameters are then those of that base model, unless they are given",
+    )
+    frozen: bool = Field(
+        False, description="keep that body as it is: the learner is trained on embeddings that are computed once"
+    )
+    backbone: str | None = Field(None, description="null: that of `start`, or else conv4")
     backbone_params: dict[str, Any] = Field(default_factory=dict)
     sampler: Literal["fixed", "meta-dataset"] = Field(
         "fixed", description="sizes of the training tasks: those of `training`, or varying as Meta-Dataset draws them"
@@ -63,21 +72,41 @@ class Recipe(Config):
             return values
         return {**values, "dataset": DATASET, "dataset_params": {**(values.get("dataset_params") or {}), **given}}
 
-    def resolved(self, store: Store, tenant: str) -> "Recipe":
+    def resolved(self, store: Store, tenant: str) -> Self:
         """The same with what is known of its dataset, where that is one of the store. Raises `NotFound`."""
         known = resolved(store, tenant, self.dataset, self.dataset_params)
         return self.model_copy(update={"dataset_params": known})
 
-    def check(self) -> None:
-        """Raises what `meta_train` would for names and parameters that are not right, before any work."""
+    def settled(self, bases: Bases = no_bases) -> Self:
+        """The same recipe with nothing left open: backbone, its parameters, and the version of `start`.
+
+        Raises what `meta_train` would for names and parameters that are not right, before any work.
+        """
         dataset = build_dataset(self.dataset, Path(), self.dataset_params)
-        backbone = build_backbone(self.backbone, dataset.example_shape() or (1,), self.backbone_params)
+        settled = self._with_body(None if self.start is None else bases(self.start), dataset)
+        assert settled.backbone is not None
+        backbone = build_backbone(settled.backbone, dataset.example_shape() or (1,), settled.backbone_params)
         learner = build_learner(self.learner, backbone, self.params, dataset.task())
         if self.sampler == "meta-dataset" and dataset.task() == "regression":
             raise InvalidParameter(NO_CLASSES.format(self.dataset), "sampler")
         if learner.without_gradient or not any(True for _ in learner.parameters()):
-            why = learner.without_gradient or f"with backbone {self.backbone} it has no meta-parameters"
+            why = learner.without_gradient or f"with backbone {settled.backbone} it has no meta-parameters"
             raise InvalidParameter(f"learner {self.learner} cannot be meta-trained: {why}")
+        if self.frozen:
+            check_frozen(learner)
+        return settled
+
+    def _with_body(self, start: Base | None, dataset: Dataset) -> Self:
+        if start is None:
+            if self.frozen:
+                raise InvalidParameter("a frozen body needs a base model to `start` from", "frozen")
+            return self.model_copy(update={"backbone": self.backbone or "conv4"})
+        if (dataset.modality, dataset.preprocessing()) != (start.spec.modality, start.spec.modality_config):
+            raise InvalidParameter(f"{start.reference} reads other inputs than dataset {self.dataset} holds", "start")
+        same = self.backbone in (None, start.spec.backbone)
+        params = {**(start.spec.backbone_config if same else {}), **self.backbone_params}
+        body = {"backbone": self.backbone or start.spec.backbone, "backbone_params": params}
+        return self.model_copy(update={"start": start.reference, **body})
 
 
 def meta_train(
@@ -87,6 +116,7 @@ def meta_train(
     datasets_folder: Path,
     device: torch.device,
     report: Callable[[Progress], None],
+    bases: Bases = no_bases,
     checkpoints: Checkpoints | None = None,
     fetching: Report = silent,
     ranks: Ranks | None = None,
@@ -96,11 +126,13 @@ def meta_train(
     With `ranks` it is the work of several processes, all of which return the model; that of rank 0 is the one to keep.
     """
     started = time.monotonic()
+    recipe = recipe.settled(bases)
+    assert recipe.backbone is not None
     ranks = ranks or Ranks()
     dataset = build_dataset(recipe.dataset, datasets_folder / recipe.dataset, recipe.dataset_params, fetching)
     chosen = recipe.training.validation_tasks > 0
     with ranks.leader_first():
-        source = _sampled(recipe, dataset.source("train" if chosen else "train+validation", augmented=True))
+        source = dataset.source("train" if chosen else "train+validation", augmented=not recipe.frozen)
         validation = dataset.source("validation") if chosen else None
     spec = BaseSpec(
         modality=dataset.modality,
@@ -114,8 +146,16 @@ def meta_train(
     with torch.random.fork_rng():
         torch.manual_seed(recipe.training.seed)
         learner = spec.build(source.shape, source.task).to(device)
-    training = MetaTraining(learner, recipe.training, source, validation, ranks)
+    if recipe.start is not None:
+        begin_from(bases(recipe.start), learner)
+    body = learner.backbone
+    if recipe.frozen:
+        source = embeddings(source, body)
+        validation = None if validation is None else embeddings(validation, body)
+        learner.backbone = build_backbone("identity", source.shape, {})
+    training = MetaTraining(learner, recipe.training, _sampled(recipe, source), validation, ranks)
     training.run(report, checkpoints)
+    learner.backbone = body
     scores = {} if validation is None else {"validation": training.best_score}
     return Base(
         name=recipe.name,

@@ -78,3 +78,14 @@ def test_an_mlp_is_as_wide_and_deep_as_asked() -> None:
 def test_identity_flattens() -> None:
     x = torch.randn(4, 2, 3)
     assert torch.equal(build_backbone("identity", (2, 3), {})(x), x.reshape(4, math.prod((2, 3))))
+
+
+def test_fixed_normalisation_answers_like_the_batch_normalisation_it_comes_from() -> None:
+    torch.manual_seed(0)
+    batch = build_backbone("conv4", (1, 28, 28), {"width": 16})
+    batch(3 * torch.randn(30, 1, 28, 28) + 1)  # statistics of its own
+    fixed = build_backbone("conv4", (1, 28, 28), {"width": 16, "norm": "fixed"})
+    fixed.load_state_dict(batch.state_dict())
+    x = torch.randn(4, 1, 28, 28)
+    torch.testing.assert_close(fixed.train()(x), batch.eval()(x), atol=1e-5, rtol=1e-4)
+    assert fixed.normalisation == "fixed"

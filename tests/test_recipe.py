@@ -17,7 +17,7 @@ SMALL = {"steps": 2, "ways": 3, "queries": 1, "validate_every": 2, "validation_t
 
 def train(folder: Path, **values: Any) -> Base:
     recipe = Recipe.parse({"name": "mine", "training": SMALL, **values}, "recipe")
-    recipe.check()
+    recipe.settled()
     return meta_train(recipe, version=1, datasets_folder=folder, device=torch.device("cpu"), report=ignore)
 
 

@@ -62,6 +62,7 @@ def _trained(place: Workplace, order: Order) -> Result:
             datasets_folder=folder,
             device=place.device,
             report=partial(_report, place),
+            bases=partial(place.catalogue.get, tenant=order.tenant),
             checkpoints=StoredCheckpoints(place.store, order, partial(forgive_all_attempts, place, order)),
         )
     place.pulse.board.stage = "publishing"

@@ -1,6 +1,7 @@
 """POST /meta-train: a dataset and a learner become a base model."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -44,8 +45,8 @@ async def meta_train(body: MetaTrainBody, caller: CanTrain, parts: PartsDep, res
     version, which is its default unless another was chosen by `PATCH /bases/{name}`.
     """
     resolved = await asyncio.to_thread(body.resolved, parts.store, caller.tenant)
-    resolved.check()
-    recipe = resolved.model_dump(mode="json")
+    bases = partial(parts.engine.catalogue.get, tenant=caller.tenant)
+    recipe = (await asyncio.to_thread(resolved.settled, bases)).model_dump(mode="json")
     order = Order(id=new_id("job"), tenant=caller.tenant, kind="meta-train", spec=recipe, created_at=now())
     await asyncio.to_thread(parts.orders.submit, order)
     response.headers["Location"] = f"/jobs/{order.id}"

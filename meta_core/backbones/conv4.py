@@ -16,7 +16,7 @@ class Conv4Config(Config):
     """Channels of every block, and how activations are normalised."""
 
     width: int = Field(64, ge=8, le=512, multiple_of=8, json_schema_extra=MADE_WITH_THE_WEIGHTS)
-    norm: Literal["batch", "group"] = Field("batch", json_schema_extra=MADE_WITH_THE_WEIGHTS)
+    norm: Literal["batch", "fixed", "group"] = Field("batch", json_schema_extra=MADE_WITH_THE_WEIGHTS)
 
 
 @backbones.register("conv4")
@@ -24,7 +24,8 @@ class Conv4(Backbone):
     """Four times 3×3 convolution, normalisation, 2×2 max-pooling, ReLU (Vinyals et al., 2016, arXiv:1606.04080).
 
     Pooling comes before ReLU, with which it commutes exactly: a quarter of the work. `batch` normalisation uses
-    running statistics when not in training; `group` (8 groups) is for learners that adapt the body.
+    running statistics when not in training. For learners that adapt the body there are `group` (8 groups), and `fixed`:
+    the statistics of a `batch` body from which the training starts, as constants.
     """
 
     Config = Conv4Config
@@ -36,13 +37,13 @@ class Conv4(Backbone):
                 f"backbone conv4 takes images of at least 16×16 pixels; inputs have shape {list(shape)}"
             )
         channels, height, width = shape
-        self.policy: Normalisation = "running" if config.norm == "batch" else "group"
+        self.policy: Normalisation = "running" if config.norm == "batch" else config.norm
         self.dimension = config.width * (height // 16) * (width // 16)
         self.blocks = nn.ModuleList(_block(c, config) for c in (channels, *[config.width] * 3))
 
     @property
     def normalisation(self) -> Normalisation:
-        """Running statistics or groups, as configured."""
+        """As configured."""
         return self.policy
 
     def forward(self, x: Tensor) -> Tensor:
@@ -75,8 +76,24 @@ class FoldedConv4(Backbone):
         return z.flatten(1)  # [N, D]
 
 
+class FixedNorm(nn.BatchNorm2d):
+    """Batch normalisation by given statistics, in training too: a scale and a shift of each channel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to the same."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        scale = self.weight * (self.running_var + self.eps).rsqrt()  # [C]
+        return x * scale[:, None, None] + (self.bias - self.running_mean * scale)[:, None, None]
+
+
 def _block(channels: int, config: Conv4Config) -> nn.Sequential:
-    norm = nn.BatchNorm2d(config.width) if config.norm == "batch" else nn.GroupNorm(8, config.width)
     convolution = nn.Conv2d(channels, config.width, 3, padding=1)
     convolution.weight.data = channels_last(convolution.weight.data)
-    return nn.Sequential(convolution, norm)
+    return nn.Sequential(convolution, _norm(config))
+
+
+def _norm(config: Conv4Config) -> nn.Module:
+    if config.norm == "group":
+        return nn.GroupNorm(8, config.width)
+    return (nn.BatchNorm2d if config.norm == "batch" else FixedNorm)(config.width)

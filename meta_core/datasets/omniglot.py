@@ -6,7 +6,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -40,15 +40,21 @@ SPLIT_FILES = {
     "test.txt": (f"{_SPLITS}/test.txt", "sha256:845264cc5c156180828ccf17915668b17ee21424d0170df6e7d81676aa5d1204"),
 }
 PARTS = {"train": ("train",), "validation": ("val",), "train+validation": ("train", "val"), "test": ("test",)}
+BACKGROUND = 964
+"""The official numbers of the characters of the 30 background alphabets go from 1 to this."""
 QUARTER_TURNS = 10_000
 """Offset between the class numbers of a character and of its rotation by 90°."""
 
 Drawing = tuple[int, int, str, npt.NDArray[np.uint8]]
-"""Character number, drawer, Vinyals split, ink [105, 105]."""
+"""Character number, drawer, part of the split, ink [105, 105]."""
 
 
 class OmniglotConfig(Config):
-    """Size of the framed drawings, and whether rotations count as classes of their own."""
+    """Which characters are for what, size of the framed drawings, and whether rotations count as classes."""
+
+    split: Literal["vinyals", "background"] = Field(
+        "vinyals", description="background: trained on the 30 background alphabets alone, tested on the other 20"
+    )
 
     size: int = Field(28, ge=16, le=105)
     rotations: bool = Field(True, description="a character turned by 90°, 180° and 270° is three more classes")
@@ -57,6 +63,9 @@ class OmniglotConfig(Config):
 @datasets.register("omniglot")
 class Omniglot(Dataset):
     """The split of Vinyals et al. (2016, arXiv:1606.04080): 1,028 / 172 / 423 characters (Lake et al., 2015).
+
+    That split mixes the alphabets; `background` is the one of Lake et al., with every tenth background character for
+    validation.
 
     Reads `omniglot105_*.npz` with `classes.csv` where the folder holds them, else the official archives, which are
     downloaded on first use. Every drawing is framed as the service frames those of its users.
@@ -86,10 +95,20 @@ class Omniglot(Dataset):
 
     def _drawings(self) -> Iterator[Drawing]:
         if (self.folder / "classes.csv").exists():
-            return _packed_drawings(self.folder)
-        for name, (url, checksum) in {**ARCHIVES, **SPLIT_FILES}.items():
-            fetch(url, self.folder / name, checksum, self.fetching)
-        return official_drawings(self.folder)
+            drawings = _packed_drawings(self.folder)
+        else:
+            for name, (url, checksum) in {**ARCHIVES, **SPLIT_FILES}.items():
+                fetch(url, self.folder / name, checksum, self.fetching)
+            drawings = official_drawings(self.folder)
+        if self.config.split == "vinyals":
+            return drawings
+        return ((character, drawer, _lake_part(character), ink) for character, drawer, _, ink in drawings)
+
+
+def _lake_part(character: int) -> str:
+    if character > BACKGROUND:
+        return "test"
+    return "train" if character % 10 else "val"
 
 
 def _framed(ink: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
