@@ -19,7 +19,7 @@ class Limits:
     max_total_pixels: int = 200_000_000
     max_seconds: int = 600
     max_samples: int = 30_000_000
-    max_total_samples: int = 300_000_000
+    max_total_samples: int = 100_000_000
     max_steps: int = 100_000
     max_channels: int = 64
     max_columns: int = 1_000

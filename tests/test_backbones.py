@@ -9,8 +9,16 @@ from torch import Tensor, nn
 from meta_core.backbone import Backbone, backbones, build_backbone
 from meta_core.modality import build_modality
 
-SHAPES = {"conv4": (1, 28, 28), "mlp": (6,), "identity": (2, 3), "spectrogram-conv": (1, 24, 40), "text-hash": (64,)}
-SHAPES["sentence-transformers"] = (64,)
+SHAPES = {
+    "conv4": (1, 28, 28),
+    "mlp": (6,),
+    "identity": (2, 3),
+    "spectrogram-conv": (1, 24, 40),
+    "minirocket": (2, 50),
+    "gru": (3, 20),
+    "text-hash": (64,),
+    "sentence-transformers": (64,),
+}
 CONFIGS = {"sentence-transformers": {"model": "all-MiniLM-L6-v2"}}
 OF_TEXTS = {"text-hash", "sentence-transformers"}
 

@@ -15,6 +15,7 @@ from tests.tones import tone, wav
 GOOD: dict[str, list[Any]] = {
     "audio": [wav(tone(pitch)) for pitch in (300, 500, 700)],
     "image": [[[0, 255, 0]] * 3, [[9, 8, 7]] * 3, [[0, 0, 255]] * 3],
+    "series": [[0, 1.5, None, 3, 2], [1, 2, 3], [5, 4, 3, 2.5, 2, 1, 0]],
     "table": [{"a": 1, "b": "x"}, {"a": 2.5, "b": None}, {"a": None, "b": "y"}],
     "text": ["Where is my parcel?", "né 北京 👩\u200d🚀", "a\r\nb"],
     "vector": [[1, 2.0], [3, 4], [5, 6]],
