@@ -145,7 +145,7 @@ class Engine:
     def _encoded(self, by: Sequence[Learner], requests: Sequence[tuple[AdaptedModel, Tensor]]) -> list[Tensor]:
         """The queries of each request, encoded together with all that the same weights encode."""
         encoders = [
-            (model.base, model.shape) if learner.only_embeds else learner
+            (self.catalogue.get(model.base, model.tenant), model.shape) if learner.only_embeds else learner
             for learner, (model, _) in zip(by, requests, strict=True)
         ]
         encoded: dict[int, Tensor] = {}

@@ -1,5 +1,6 @@
 """The engine: many tasks at once answer as each would alone."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,10 @@ def engine(store: Store) -> Engine:
 
 def adapted(engine: Engine, store: Store, request: TaskRequest) -> AdaptedModel:
     record, support = engine.accept(request)
-    order = Order(id=new_id("mdl"), tenant="default", kind="adapt", spec={"record": record}, created_at="")
+    tenant = request.tenant or "default"
+    order = Order(id=new_id("mdl"), tenant=tenant, kind="adapt", spec={"record": record}, created_at="")
     finish(store, order, engine.adapt_order(order, support))
-    return unpack_adapted(store.get(result_key("default", order.id)), order.id)
+    return unpack_adapted(store.get(result_key(tenant, order.id)), order.id)
 
 
 def drawings(shots: int, **more: Any) -> TaskRequest:
@@ -63,6 +65,19 @@ def test_requests_of_many_models_are_answered_as_each_alone(engine: Engine, stor
             else:
                 assert one["label"] == other["label"]
                 assert one["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
+
+
+def test_base_models_of_one_name_of_two_tenants_are_kept_apart(engine: Engine, store: Store) -> None:
+    shipped, asked = engine.catalogue.get("omniglot"), [png(draw(FIGURES[0], 70))]
+    models = []
+    for tenant, factor in (("one", 1.0), ("other", -1.0)):
+        weights = {key: factor * value if key.endswith("0.weight") else value for key, value in shipped.weights.items()}
+        engine.catalogue.publish(replace(shipped, name="mine", weights=weights), "job", owner=tenant)
+        models.append(adapted(engine, store, replace(drawings(2), base="mine", tenant=tenant)))
+    questions = [(model, engine.read(model, asked)) for model in models]
+    together = [answers[0]["probabilities"] for answers in engine.predict(questions)]
+    alone = [engine.predict([question])[0][0]["probabilities"] for question in questions]
+    assert together == [pytest.approx(probabilities, abs=1e-5) for probabilities in alone]
 
 
 def test_regression_learns_a_line(engine: Engine, store: Store) -> None:
