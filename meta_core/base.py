@@ -13,6 +13,9 @@ from meta_core.limits import Limits
 from meta_core.modality import Description, Modality, build_modality
 from meta_core.types import Task
 
+EMBEDDING_MEAN = "embeddings.mean"
+"""Name, among the weights, of the mean embedding [D] of the training set, where that is known."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BaseSpec:
@@ -77,10 +80,15 @@ class Base:
             for part in (name, *parts):
                 self._check_other(part, own)
         learner = replace(self.spec, learners={task: (name, values)}).build(shape, task)
-        body = {key: value for key, value in self.weights.items() if key.startswith("backbone.")}
-        built = self._with_weights(learner, self.weights if name == own else body)
+        weights = {key: value for key, value in self.weights.items() if key != EMBEDDING_MEAN}
+        body = {key: value for key, value in weights.items() if key.startswith("backbone.")}
+        built = self._with_weights(learner, weights if name == own else body)
+        if EMBEDDING_MEAN in self.weights:
+            for module in built.modules():
+                if isinstance(module, Learner):
+                    module.take_embedding_mean(self.weights[EMBEDDING_MEAN])
         if own in parts:
-            head = {key: value for key, value in self.weights.items() if not key.startswith("backbone.")}
+            head = {key: value for key, value in weights.items() if not key.startswith("backbone.")}
             built.take_weights(own, config, head)
         return built
 

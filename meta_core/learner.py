@@ -117,6 +117,9 @@ class Learner(nn.Module, ABC):
     def take_weights(self, name: str, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
         """Give the parts of that name what a base model learned for its own learner, of these settings."""
 
+    def take_embedding_mean(self, mean: Tensor) -> None:
+        """Hear what the mean embedding [D] of the training set is, where the base model knows it."""
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """Meta-parameters that meta-training moves otherwise than the rest."""
         return []

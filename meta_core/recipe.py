@@ -9,12 +9,12 @@ import torch
 from pydantic import Field, WithJsonSchema, model_validator
 
 from meta_core.backbone import build_backbone
-from meta_core.base import Base, BaseSpec
+from meta_core.base import EMBEDDING_MEAN, Base, BaseSpec
 from meta_core.circumstances import circumstances
 from meta_core.config import Config
 from meta_core.dataset import Dataset, build_dataset
 from meta_core.download import Report, silent
-from meta_core.episodes import ClassSource, TaskSource
+from meta_core.episodes import ClassSource, Size, TaskSource
 from meta_core.errors import InvalidParameter
 from meta_core.ids import NAME
 from meta_core.learner import Learner, build_learner
@@ -32,6 +32,8 @@ _DATASET = {
     "examples": ["omniglot", {"id": "dst_0193a5b0c7d27a4e8f00112233445566", "preprocessing": {"size": 84}}],
 }
 
+MEAN_TASKS = 50
+"""Tasks over which the mean embedding is taken."""
 NO_CLASSES = "sampler meta-dataset draws from labelled examples of many classes; dataset {} has none to draw from"
 
 
@@ -162,7 +164,7 @@ def meta_train(
         version=version,
         summary=recipe.summary,
         spec=spec,
-        weights=_weights(learner),
+        weights=_weights(learner) | _embedding_mean(learner, recipe, source),
         provenance={
             "recipe": recipe.model_dump(),
             "seed": recipe.training.seed,
@@ -172,6 +174,20 @@ def meta_train(
         },
         scores=scores,
     )
+
+
+@torch.no_grad()
+def _embedding_mean(learner: Learner, recipe: Recipe, source: TaskSource) -> dict[str, torch.Tensor]:
+    """The mean embedding of training tasks, where other learners can be put on them."""
+    if learner.adapts_body or source.task == "regression" or not source.shape:
+        return {}
+    config, rng = recipe.training, torch.Generator().manual_seed(recipe.training.seed)
+    device = next(learner.parameters()).device
+    total = torch.zeros(learner.backbone.dimension, device=device)
+    for _ in range(MEAN_TASKS):
+        episode = source.draw(Size(ways=config.ways, shots=config.shots, queries=config.queries), rng)
+        total += learner.backbone(torch.cat([episode.support.x, episode.x]).to(device)).mean(0)
+    return {EMBEDDING_MEAN: (total / MEAN_TASKS).cpu()}
 
 
 def _sampled(recipe: Recipe, source: TaskSource) -> TaskSource:

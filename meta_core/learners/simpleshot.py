@@ -25,8 +25,8 @@ class SimpleShot(Learner):
     """Nearest class mean after centring and L2-normalising: CL2N (Wang et al., 2019, arXiv:1911.04623).
 
     p(c | z) ∝ exp(−s · ‖x − μ_c‖²) with x = (z − m) / ‖z − m‖ and μ_c the mean x of class c. The centre m is the mean
-    embedding of the training set, kept in the buffer `centre`; while that is zero no training set is known, and m is
-    the mean of the support's class means, so that it does not follow the larger classes.
+    embedding of the training set, which base models keep (`embeddings.mean` in their weights); where one does not, and
+    while meta-training, m is the mean of the support's class means, so that it does not follow the larger classes.
     """
 
     Config = SimpleShotConfig
@@ -38,6 +38,10 @@ class SimpleShot(Learner):
         super().__init__(backbone, config, task)
         self.register_buffer("centre", torch.zeros(backbone.dimension))
         self.log_scale = nn.Parameter(torch.tensor(config.scale).log())
+
+    def take_embedding_mean(self, mean: Tensor) -> None:
+        """Centre there."""
+        self.centre.copy_(mean)
 
     def adapt(self, support: Support) -> State:
         """The centre [D], and the class means of what is centred and normalised, [C, D]."""
