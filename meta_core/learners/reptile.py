@@ -13,7 +13,8 @@ class Reptile(WholeNetwork):
     """θ ← θ + ε(θ_k − θ), with θ_k what k inner steps make of θ (Nichol et al., 2018, arXiv:1803.02999).
 
     While meta-training the inner steps see support and queries alike: the paper trains with more shots than it is
-    tested with, and has no queries. They are plain gradient descent, not the paper's Adam.
+    tested with, and has no queries. They are plain gradient descent, not the paper's Adam with β₁ = 0. ε is the rate of
+    meta-training: the paper's falls to zero along a line, `schedule=linear`.
     """
 
     Config = DescentConfig
