@@ -65,6 +65,14 @@ class Orders:
         except RedisError as error:
             log.warning("order %s is kept but not queued yet: %s", order.id, error)
 
+    def exists(self, tenant: str, id: str) -> bool:
+        """Whether there is such an order, finished or not."""
+        try:
+            self.record(tenant, id)
+        except NotFound:
+            return False
+        return True
+
     async def wait(self, tenant: str, id: str, seconds: float) -> Record:
         """The record of an order, finished if that happens within `seconds`."""
         event = asyncio.Event()

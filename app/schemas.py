@@ -78,6 +78,9 @@ class AdaptBody(Strict):
     )
     name: str | None = Field(None, max_length=200, description="your own name for the adapted model")
     metadata: dict[str, Any] = Field(default_factory=dict, description="anything you want kept with it")
+    keep_support: bool = Field(
+        True, description="false: the support set is removed once the model is ready; it can then not be adapted anew"
+    )
 
     @pydantic.field_validator("metadata")
     @classmethod
@@ -169,6 +172,7 @@ class ModelView(BaseModel):
     )
     name: str | None = Field(None, examples=["signatures of branch 7"])
     metadata: dict[str, Any] = Field(default_factory=dict, examples=[{"customer": 7}])
+    keep_support: bool = Field(True, description="whether the support set is kept beside the model")
     created_at: str = Field(examples=["2026-11-21T09:30:00.123Z"])
     seconds: float | None = Field(None, examples=[0.004])
     error: Failure | None = None

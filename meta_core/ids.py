@@ -82,6 +82,11 @@ def checkpoint_key(tenant: str, id: str) -> str:
     return f"{checked_tenant(tenant)}/checkpoints/{checked_id(id)}.safetensors"
 
 
+def request_key(tenant: str, digest: str) -> str:
+    """Where it lies which order a request with an idempotency key made."""
+    return f"{checked_tenant(tenant)}/requests/{digest}.json"
+
+
 def bases_folder(owner: str | None) -> str:
     """Where the base models of one tenant lie, or those that are everybody's."""
     return "bases" if owner is None else f"{checked_tenant(owner)}/bases"

@@ -89,6 +89,8 @@ def accept(store: Store, order: Order, support: bytes | None = None) -> None:
     if support is not None:
         store.create(support_key(order.tenant, order.id), support)
     store.create(order_key(order.tenant, order.id), json.dumps(asdict(order), allow_nan=False).encode())
+    if load_outcome(store, order.tenant, order.id) is not None:  # it was accepted before, and carried out meanwhile
+        _close(store, order)
 
 
 def load_order(store: Store, tenant: str, id: str) -> Order | None:
@@ -132,12 +134,21 @@ def finish(store: Store, order: Order, result: Result) -> bool:
         "details": result.details,
     }
     first = store.create(result_key(order.tenant, order.id), pack(result.tensors, header))
-    store.delete(order_key(order.tenant, order.id))
+    _close(store, order)
+    return first
+
+
+def _close(store: Store, order: Order) -> None:
+    """Remove what an order with an outcome needs no more; itself last, so that this is repeated after a crash."""
     if order.kind == "meta-train":
         store.delete(checkpoint_key(order.tenant, order.id))
-    elif first and result.status != "ready":
+    elif (outcome := load_outcome(store, order.tenant, order.id)) is None or not _keeps_support(*outcome):
         store.delete(support_key(order.tenant, order.id))
-    return first
+    store.delete(order_key(order.tenant, order.id))
+
+
+def _keeps_support(status: Outcome, record: Mapping[str, Any]) -> bool:
+    return status == "ready" and bool(record.get("keep_support", True))
 
 
 def public_record(order: Order) -> dict[str, Any]:
@@ -163,8 +174,8 @@ def delete_result(store: Store, tenant: str, id: str, now: str) -> None:
     """Remove what an order made, leaving a mark that it is gone for good; a running worker cannot bring it back."""
     header = {"status": "deleted", "tenant": tenant, "kind": "adapt", "record": {"id": id, "deleted_at": now}}
     store.replace(result_key(tenant, id), pack({}, header))
-    store.delete(order_key(tenant, id))
     store.delete(support_key(tenant, id))
+    store.delete(order_key(tenant, id))
 
 
 def require_ready(status: str | None, record: Mapping[str, Any], id: str) -> None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Header, Response
 from app.access import CanAdapt
 from app.bodies import adapt_body, plain_inputs
 from app.deps import Parts, PartsDep
+from app.idempotency import IdempotencyKey, Once
 from app.openapi import PROBLEMS, body_of
 from app.schemas import AdaptBody, ModelView
 from app.views import model_view
@@ -49,31 +50,45 @@ FORM = {
     openapi_extra=body_of(AdaptBody, FORM),
 )
 async def adapt(
+    *,
     caller: CanAdapt,
     body: Annotated[AdaptBody, Depends(adapt_body)],
     parts: PartsDep,
     response: Response,
+    idempotency_key: IdempotencyKey = None,
     prefer: Annotated[str | None, Header(description="`wait=SECONDS`: how long to wait for the model")] = None,
 ) -> dict[str, Any]:
     """Learn from labelled examples: 201 with the adapted model, or 202 if it takes longer than the wait.
 
     Everything is checked before anything is accepted; once it is, it is not lost.
     """
-    order = await asyncio.to_thread(_accept, parts, caller.tenant, body)
+    id = await asyncio.to_thread(_accepted, parts, caller.tenant, body, idempotency_key)
     seconds = preferred_wait(prefer, parts.wait_seconds)
-    record = await parts.orders.wait(caller.tenant, order.id, seconds)
+    record = await parts.orders.wait(caller.tenant, id, seconds)
     if record["status"] in ("queued", "running"):
         response.status_code = 202
-        response.headers["Location"] = f"/jobs/{order.id}"
+        response.headers["Location"] = f"/jobs/{id}"
         response.headers["Retry-After"] = "1"
     else:
-        require_ready(record["status"], record, order.id)
+        require_ready(record["status"], record, id)
     if seconds != parts.wait_seconds:
         response.headers["Preference-Applied"] = f"wait={seconds:g}"
     return model_view(record)
 
 
-def _accept(parts: Parts, tenant: str, body: AdaptBody) -> Order:
+def _accepted(parts: Parts, tenant: str, body: AdaptBody, key: str | None) -> str:
+    """The id of the order that a request makes, or made when it was sent before."""
+    once = Once(parts.store, tenant, key, body) if key else None
+    if once and (known := once.known()) and parts.orders.exists(tenant, known):
+        return known
+    record, support = _checked(parts, tenant, body)
+    id = once.claim(new_id("mdl")) if once else new_id("mdl")
+    order = Order(id=id, tenant=tenant, kind="adapt", spec={"record": record}, created_at=now())
+    parts.orders.submit(order, support)
+    return id
+
+
+def _checked(parts: Parts, tenant: str, body: AdaptBody) -> tuple[dict[str, Any], bytes]:
     request = TaskRequest(
         base=body.base,
         tenant=tenant,
@@ -85,10 +100,7 @@ def _accept(parts: Parts, tenant: str, body: AdaptBody) -> Order:
         task=body.task,
     )
     record, support = parts.engine.accept(request)
-    record |= {"name": body.name, "metadata": body.metadata}
-    order = Order(id=new_id("mdl"), tenant=tenant, kind="adapt", spec={"record": record}, created_at=now())
-    parts.orders.submit(order, support)
-    return order
+    return record | {"name": body.name, "metadata": body.metadata, "keep_support": body.keep_support}, support
 
 
 def preferred_wait(prefer: str | None, default: float) -> float:

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Response
 from pydantic import ConfigDict
 
 from app.access import CanTrain
-from app.deps import PartsDep
+from app.deps import Parts, PartsDep
+from app.idempotency import IdempotencyKey, Once
 from app.openapi import only
 from app.schemas import JobView
 from app.views import job_view
@@ -38,16 +39,31 @@ class MetaTrainBody(Recipe):
 
 
 @router.post("/meta-train", status_code=202, response_model=JobView, responses=only(404, 413, 422, 503))
-async def meta_train(body: MetaTrainBody, caller: CanTrain, parts: PartsDep, response: Response) -> dict[str, Any]:
+async def meta_train(
+    body: MetaTrainBody,
+    caller: CanTrain,
+    parts: PartsDep,
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> dict[str, Any]:
     """Meta-train a new version of a base model: a job, watched by GET /jobs/{id} and cancelled by DELETE.
 
     The dataset is one of the service by name, or one of `POST /datasets` by id. A name that exists gets its next
     version, which is its default unless another was chosen by `PATCH /bases/{name}`.
     """
-    resolved = await asyncio.to_thread(body.resolved, parts.store, caller.tenant)
-    bases = partial(parts.engine.catalogue.get, tenant=caller.tenant)
-    recipe = (await asyncio.to_thread(resolved.settled, bases)).model_dump(mode="json")
-    order = Order(id=new_id("job"), tenant=caller.tenant, kind="meta-train", spec=recipe, created_at=now())
-    await asyncio.to_thread(parts.orders.submit, order)
-    response.headers["Location"] = f"/jobs/{order.id}"
-    return job_view(await parts.orders.wait(caller.tenant, order.id, 0))
+    id = await asyncio.to_thread(_accepted, parts, caller.tenant, body, idempotency_key)
+    response.headers["Location"] = f"/jobs/{id}"
+    return job_view(await parts.orders.wait(caller.tenant, id, 0))
+
+
+def _accepted(parts: Parts, tenant: str, body: MetaTrainBody, key: str | None) -> str:
+    """The id of the order that a request makes, or made when it was sent before."""
+    once = Once(parts.store, tenant, key, body) if key else None
+    if once and (known := once.known()) and parts.orders.exists(tenant, known):
+        return known
+    bases = partial(parts.engine.catalogue.get, tenant=tenant)
+    recipe = body.resolved(parts.store, tenant).settled(bases)
+    id = once.claim(new_id("job")) if once else new_id("job")
+    spec = recipe.model_dump(mode="json")
+    parts.orders.submit(Order(id=id, tenant=tenant, kind="meta-train", spec=spec, created_at=now()))
+    return id
