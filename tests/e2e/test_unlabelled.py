@@ -1,5 +1,7 @@
 """Unlabelled inputs over HTTP: what they are good for, and what is refused."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from tests.drawings import FIGURES, draw, png, support_of
 from tests.e2e.service import Service
+from tests.running import shotput
 
 WAYS, COLUMNS = 5, 16
 
@@ -72,3 +75,20 @@ def test_they_are_checked_like_other_inputs(
     assert response.status_code == (422 if words else 201), response.text
     assert words in response.json().get("detail", "")
     assert [error["pointer"] for error in response.json().get("errors", [])] == ([pointer] if pointer else [])
+
+
+def test_the_command_line_takes_a_folder_of_them(service: Service, tmp_path: Path) -> None:
+    for figure in FIGURES:
+        (tmp_path / "known" / figure).mkdir(parents=True)
+        draw(figure, 0).save(tmp_path / "known" / figure / "a.png")
+    (tmp_path / "more").mkdir()
+    draw("cross", 1).save(tmp_path / "more" / "b.png")
+    url = f"http://127.0.0.1:{service.port}"
+    command = ["adapt", tmp_path / "known", "--base", "omniglot", "--learner", "clusters", "--url", url, "--json"]
+    made = shotput(*command, "--unlabelled", tmp_path / "more", home=tmp_path)
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["unlabelled"] == 1
+    (tmp_path / "more" / "c.png").write_text("no image")
+    refused = shotput(*command, "--unlabelled", tmp_path / "more", home=tmp_path)
+    assert "unlabelled example 1: " in refused.stderr
+    assert "more/c.png" in refused.stderr
