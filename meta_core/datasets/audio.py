@@ -13,6 +13,8 @@ from meta_core.dataset import Dataset, Split, datasets
 from meta_core.datasets.images import SHARES, share_of
 from meta_core.episodes import ClassSource, Size, TaskSource
 from meta_core.errors import InvalidExample, InvalidTask, NotFound
+from meta_core.limits import Limits
+from meta_core.modalities.audio import AudioConfig, AudioModality
 from meta_core.modality import build_modality
 from meta_core.types import Episode, Task
 
@@ -47,6 +49,10 @@ class AudioFolders(Dataset):
     def preprocessing(self) -> dict[str, Any]:
         """As configured."""
         return {"rate": self.config.rate, "seconds": self.config.seconds, "mels": self.config.mels}
+
+    def example_shape(self) -> tuple[int, ...]:
+        """1, mels, frames."""
+        return AudioModality(AudioConfig(**self.preprocessing()), Limits()).shape
 
     def source(self, split: Split, *, augmented: bool = False) -> TaskSource:
         """Tasks of one part, read as the service will read its users' recordings."""

@@ -37,6 +37,12 @@ class AudioModality(Modality):
     config: AudioConfig
     example = "data:audio/wav;base64,UklGRiQAAABXQVZFZm10IBAAAAABAAEA..."
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one recording: 1, mels, frames."""
+        length, _, hop = self._samples()
+        return (1, self.config.mels, 1 + length // hop)
+
     def describe(self, inputs: Sequence[Any]) -> Description:
         """Nothing: the preprocessing is the base model's own."""
         return {}
@@ -61,8 +67,16 @@ class AudioModality(Modality):
         if not isinstance(value, bytes):
             raise Unreadable(f"a recording is a base64 string or a data URL of a sound file; found {shown(value)}")
         wave, samples = decode(value, self.config.rate, self.limits)
-        return focus(wave, self.config.rate, round(self.config.seconds * self.config.rate)), samples
+        return focus(wave, self.config.rate, self._samples()[0]), samples
 
     def _spectrogram(self, wave: Wave) -> Tensor:
-        window, hop = (max(1, round(seconds * self.config.rate)) for seconds in (self.config.window, self.config.hop))
+        _, window, hop = self._samples()
         return log_mel(torch.from_numpy(wave), rate=self.config.rate, mels=self.config.mels, window=window, hop=hop)
+
+    def _samples(self) -> tuple[int, int, int]:
+        """Of the whole, of one frame, and from one frame to the next."""
+        whole, window, hop = (
+            max(1, round(seconds * self.config.rate))
+            for seconds in (self.config.seconds, self.config.window, self.config.hop)
+        )
+        return whole, window, hop

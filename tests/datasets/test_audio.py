@@ -45,6 +45,7 @@ def test_the_splits_share_no_class_and_leave_none_out(folder: Path) -> None:
 def test_recordings_are_read_as_the_base_model_will_read_them(folder: Path) -> None:
     dataset = build_dataset("audio", folder, {"path": "calls", "rate": 8_000, "mels": 24})
     x = dataset.source("train").draw(SIZE, torch.Generator()).x
+    assert x.shape[1:] == dataset.example_shape()
     reader = build_modality("audio", dataset.preprocessing())
     members = [reader.read([path.read_bytes()], {}) for path in sorted((folder / "calls").glob("*/0.wav"))]
     assert min((x[0] - member[0]).abs().max() for member in members) < 0.01
