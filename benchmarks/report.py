@@ -25,7 +25,8 @@ def main() -> None:
 
 def page() -> str:
     """The whole page."""
-    return "\n".join([HEAD, omniglot(), tables(), sinusoid(), latency()])
+    sections = [omniglot, tables, sinusoid, speech, series, latency]
+    return "\n".join([HEAD, *(section() for section in sections if (RESULTS / f"{section.__name__}.json").exists())])
 
 
 def omniglot() -> str:
@@ -73,6 +74,41 @@ def sinusoid() -> str:
     ]
     about = "Base model `sinusoid` on unseen waves, y = A·sin(x − φ), A up to 5."
     return _section("Sinusoids", about, record, ["points", "squared error", "inside the 90 % interval", "tasks"], lines)
+
+
+def speech() -> str:
+    """Accuracy by speaker, for each model and number of shots."""
+    record = _load("speech")
+    cell = {(row["model"], row["shots"], row["speaker"]): row for row in record["results"]}
+    speakers = list(dict.fromkeys(speaker for _, _, speaker in cell))
+    lines = []
+    for model, shots in dict.fromkeys((model, shots) for model, shots, _ in cell):
+        rows = [cell[model, shots, speaker] for speaker in speakers if (model, shots, speaker) in cell]
+        mean = sum(row["accuracy"] for row in rows) / len(rows)
+        lines.append([model, shots, *map(_percent, rows), f"{100 * mean:.1f}"])
+    about = (
+        "Accuracy in % on ten spoken digits of a speaker never heard, 10-way, by a body meta-trained on the other "
+        "speakers (the recipe of base model `speech`). The words are those of training, the voice is not; support and "
+        "queries of a task are of one speaker."
+    )
+    return _section("Speech", about, record, ["learner", "shots", *speakers, "mean"], lines)
+
+
+def series() -> str:
+    """Accuracy of each set, ours beside theirs, and after a few of each class."""
+    record = _load("series")
+    cell = {(row["set"], row["shots"], row["model"]): 100 * row["accuracy"] for row in record["results"]}
+    names = list(dict.fromkeys(name for name, _, _ in cell))
+    columns = list(dict.fromkeys((shots, model) for _, shots, model in cell))
+    lines: list[list[Any]] = [[name, *(f"{cell[name, *column]:.1f}" for column in columns)] for name in names]
+    means = [sum(cell[name, *column] for name in names) / len(names) for column in columns]
+    lines.append(["**mean**", *(f"**{mean:.1f}**" for mean in means)])
+    titles = [f"{model}, {shots} a class" if shots != "all" else str(model) for shots, model in columns]
+    about = (
+        "Accuracy in % of base model `series` on the official splits, beside 1-NN Euclidean and aeon's MiniRocket with "
+        "ridge on the same series; then from one and five series a class, on at most 200 of the test split."
+    )
+    return _section("Series", about, record, ["set", *titles], lines)
 
 
 def latency() -> str:
