@@ -9,6 +9,7 @@ from app.authentication import KeyRing
 from app.batching import Batcher
 from app.cache import ModelCache
 from app.orders import Orders
+from app.rates import Rates
 from meta_core.engine import Engine
 from meta_core.store import Store
 
@@ -19,6 +20,7 @@ class Parts:
 
     store: Store
     ring: KeyRing
+    rates: Rates
     orders: Orders
     engine: Engine
     cache: ModelCache

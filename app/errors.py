@@ -24,6 +24,7 @@ from meta_core.errors import (
     MetaError,
     NotFound,
     NotReady,
+    QuotaExceeded,
     Unauthenticated,
     Unavailable,
     Unusable,
@@ -33,6 +34,7 @@ STATUS: dict[type[MetaError], int] = {
     InvalidRequest: 422,
     Unauthenticated: 401,
     Forbidden: 403,
+    QuotaExceeded: 429,
     NotFound: 404,
     Gone: 410,
     NotReady: 409,
@@ -93,6 +95,12 @@ def meta_problem(request: Request, error: MetaError) -> JSONResponse:
 def _headers(error: MetaError) -> dict[str, str]:
     if isinstance(error, Unauthenticated):
         return {"WWW-Authenticate": 'Bearer realm="shotput"'}
+    if isinstance(error, QuotaExceeded):  # as draft-ietf-httpapi-ratelimit-headers-10 has it
+        return {
+            "Retry-After": str(error.reset),
+            "RateLimit-Policy": f'"{error.what}";q={error.most};w={error.window}',
+            "RateLimit": f'"{error.what}";r=0;t={error.reset}',
+        }
     # only what passes by itself is worth another try
     return {"Retry-After": RETRY_AFTER[status_of(error)]} if isinstance(error, NotReady | Unavailable) else {}
 

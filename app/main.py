@@ -18,6 +18,7 @@ from app.cache import ModelCache
 from app.deps import Parts
 from app.openapi import only
 from app.orders import Orders
+from app.rates import Rates
 from app.routes import adapt, bases, datasets, health, jobs, learners, meta_train, models, predict
 from app.settings import Settings
 from meta_core.catalogue import Catalogue
@@ -46,12 +47,16 @@ def create_app(
     wait_seconds: float,
     cache_bytes: int,
     without_keys: WithoutKeys = "loopback",
+    adapts_per_minute: int | None = None,
 ) -> FastAPI:
     """The API on a store and a Redis."""
     engine = Engine(Catalogue(store), device, limits)
     cache = ModelCache(store, cache_bytes)
+    orders = Orders(store, redis_url)
     ring = KeyRing(store, without_keys)
-    parts = Parts(store, ring, Orders(store, redis_url), engine, cache, Batcher(engine, cache), wait_seconds)
+    parts = Parts(
+        store, ring, Rates(orders.redis, adapts_per_minute), orders, engine, cache, Batcher(engine, cache), wait_seconds
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -91,4 +96,5 @@ def build() -> FastAPI:
         wait_seconds=settings.wait,
         cache_bytes=settings.cache_bytes,
         without_keys=settings.without_keys,
+        adapts_per_minute=settings.adapts_per_minute,
     )

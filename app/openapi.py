@@ -19,6 +19,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         413: "The body is too large",
         415: "Neither JSON nor multipart",
         422: "The request cannot be carried out as it stands",
+        429: "More than the tenant may ask for now",
         503: "A part that is needed does not answer, or too much is waiting",
     }.items()
 }

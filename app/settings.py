@@ -34,6 +34,7 @@ class Settings(BaseSettings):
     without_keys: Literal["loopback", "anyone", "nobody"] = Field(
         "loopback", description="who is served while there are no API keys: loopback, anyone or nobody"
     )
+    adapts_per_minute: int | None = Field(None, ge=1, description="most adapts of one tenant in a minute; unset: any")
     wait: float = Field(10, ge=0, le=60, description="seconds that POST /adapt waits before it answers 202")
     max_ways: int = Field(_LIMITS.max_ways, ge=2, description="most classes in a support set")
     max_examples: int = Field(_LIMITS.max_examples, ge=1, description="most examples in a support set")

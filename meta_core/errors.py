@@ -9,6 +9,7 @@ MetaError
 │   └── LimitExceeded       more ways, examples, pixels or bytes than this service takes
 ├── Unauthenticated         nobody knows who asks
 ├── Forbidden               the caller was not granted this
+├── QuotaExceeded           more than the tenant may have for now
 ├── NotFound                no base model, adapted model, learner… of that name
 ├── Gone                    it was there and has been deleted
 ├── NotReady                it is still being made
@@ -99,6 +100,19 @@ class Forbidden(MetaError):
     """The caller was not granted this; the message names what is missing."""
 
     code = "forbidden"
+
+
+class QuotaExceeded(MetaError):
+    """More than the tenant may have: `most` in `window` seconds, and none before `reset` seconds have passed."""
+
+    code = "quota_exceeded"
+
+    def __init__(self, what: str, most: int, window: int, *, reset: int) -> None:
+        super().__init__(f"at most {most} {what} in {window} s; try again in {reset} s")
+        self.what = what
+        self.most = most
+        self.window = window
+        self.reset = reset
 
 
 class NotFound(MetaError):

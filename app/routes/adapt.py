@@ -81,6 +81,7 @@ def _accepted(parts: Parts, tenant: str, body: AdaptBody, key: str | None) -> st
     once = Once(parts.store, tenant, key, body) if key else None
     if once and (known := once.known()) and parts.orders.exists(tenant, known):
         return known
+    parts.rates.count(tenant)
     record, support = _checked(parts, tenant, body)
     id = once.claim(new_id("mdl")) if once else new_id("mdl")
     order = Order(id=id, tenant=tenant, kind="adapt", spec={"record": record}, created_at=now())
