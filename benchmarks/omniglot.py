@@ -19,24 +19,22 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from benchmarks.made_bases import made, shipped
 from benchmarks.record import RESULTS, SHARED_DATA, commit, write
 from meta_core.backbone import Backbone, build_backbone
-from meta_core.base import Base, unpack_base
-from meta_core.catalogue import SHIPPED
+from meta_core.base import Base
 from meta_core.dataset import build_dataset
 from meta_core.episodes import ClassSource, Size
 from meta_core.evaluation import evaluate
 from meta_core.learner import Learner, learners
 from meta_core.process import prepare_process
-from meta_core.recipe import Recipe, meta_train
-from meta_core.training import Progress
 from meta_core.types import Support
 
 COLUMNS = [(5, 1), (5, 5), (20, 1), (20, 5)]
 QUERIES = 15
 RECIPES = Path(__file__).parent / "recipes" / "omniglot"
-FEWER_TASKS = {"logistic": 200, "svm": 200, "forest": 60, "tree": 200, "gp": 200, "finetune": 200, "cosine": 600}
-FEWER_TASKS_OF_BODIES = (400, 200, 100, 40)
+FEWER_TASKS = {"cosine": 400, "logistic": 150, "svm": 150, "tree": 150, "gp": 100, "finetune": 100, "forest": 40}
+FEWER_TASKS_OF_BODIES = (300, 100, 50, 20)
 """Where each task moves the body: by column."""
 TIMED_TASKS = 15
 
@@ -52,7 +50,7 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, default=SHARED_DATA)
     given = arguments.parse_args()
     prepare_process(1)
-    given.bases.mkdir(parents=True, exist_ok=True)
+    given.bases.mkdir(parents=True, exist_ok=True)  # embeddings are kept there too
     source = build_dataset("omniglot", given.data / "omniglot", {}).source("test")
     assert isinstance(source, ClassSource)
     for name in given.learner or measurable():
@@ -62,7 +60,8 @@ def main() -> None:
 
 def measurable() -> Iterator[str]:
     """Learners of classes that have, or need not have, a base model of their own."""
-    for name, learner in learners.items():
+    for name in learners:
+        learner = learners[name]
         own = learner.needs_meta_training or learner.adapts_body
         if "classification" in learner.tasks and (not own or recipe_of(name).exists()):
             yield name
@@ -75,29 +74,7 @@ def recipe_of(learner: str) -> Path:
 
 def base_of(name: str, folder: Path, data: Path) -> Base:
     """The base model that a learner is measured in."""
-    if not recipe_of(name).exists():
-        return shipped("omniglot")
-    path = folder / f"{name}.safetensors"
-    if not path.exists():
-        recipe = Recipe.parse(json.loads(recipe_of(name).read_text()), "recipe")
-        path.write_bytes(train(recipe, data).pack())
-    return unpack_base(path.read_bytes())
-
-
-def train(recipe: Recipe, data: Path) -> Base:
-    """What a recipe makes, here and now."""
-
-    def report(progress: Progress) -> None:
-        if progress.step % 100 == 0 or progress.step == progress.total_steps:
-            print(recipe.learner, progress.step, f"{progress.loss:.4f}", progress.validation, flush=True)
-
-    device = torch.device("cpu")
-    return meta_train(recipe, version=1, datasets_folder=data, device=device, report=report, bases=shipped)
-
-
-def shipped(reference: str) -> Base:
-    """A base model that comes with the program."""
-    return unpack_base((SHIPPED / f"{reference.split('@', maxsplit=1)[0]}.safetensors").read_bytes())
+    return made(recipe_of(name), folder, data) if recipe_of(name).exists() else shipped("omniglot")
 
 
 def measured(name: str, base: Base, source: ClassSource, most: int, folder: Path) -> Iterator[dict[str, Any]]:
@@ -128,7 +105,7 @@ def embedded(source: ClassSource, body: Backbone, folder: Path) -> ClassSource:
         digest.update(name.encode() + value.numpy().tobytes())
     path = folder / f"embeddings-{digest.hexdigest()[:16]}.safetensors"
     if not path.exists():
-        save_file({"x": source.encoded(body).x}, path)
+        save_file({"x": source.encoded(body.inference()).x}, path)
     x = load_file(path)["x"]
     return source.replaced(x)
 

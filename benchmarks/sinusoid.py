@@ -1,61 +1,113 @@
-"""Squared error of the base model `sinusoid` on unseen waves, and how many truths its 90 % intervals hold.
+"""Squared error of regression learners on unseen waves, and how many truths their 90 % intervals hold.
 
-python -m benchmarks.sinusoid [--tasks 2000]
+python -m benchmarks.sinusoid --learner maml [--learner …] | --all  [--bases FOLDER] [--tasks 600]
+
+A learner with a recipe in recipes/sinusoid/ is measured in the base model which that makes; `cnp` is the shipped base
+model `sinusoid`; the others see the bare numbers, without any meta-training. The rows of other learners are kept.
 """
 
 import argparse
+import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from benchmarks.record import write
-from meta_core.base import unpack_base
-from meta_core.catalogue import SHIPPED
+from benchmarks.made_bases import made, shipped
+from benchmarks.record import RESULTS, commit, write
+from meta_core.backbone import build_backbone
 from meta_core.dataset import build_dataset
 from meta_core.engine import NORMAL_90
 from meta_core.episodes import Size
 from meta_core.evaluation import answer, evaluate
+from meta_core.learner import Learner, build_learner, learners
 from meta_core.process import prepare_process
 from meta_core.types import Gaussian
 
+RECIPES = Path(__file__).parent / "recipes" / "sinusoid"
+POINTS = (5, 10)
+STEPS = {"maml": (1, 5, 10)}
+"""Gradient steps at which a learner is tested, where its paper has a table of them."""
+QUERIES = 100
+
 
 def main() -> None:
-    """Measure from five and from ten points."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--tasks", type=int, default=2000)
+    """Measure some learners, or all."""
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    chosen = arguments.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("--learner", action="append", choices=list(measurable()))
+    chosen.add_argument("--all", action="store_true")
+    arguments.add_argument("--tasks", type=int, default=600)
+    arguments.add_argument("--bases", type=Path, default=Path("bases"), help="folder of what the recipes make")
     given = arguments.parse_args()
     prepare_process(1)
-    base = unpack_base((SHIPPED / "sinusoid.safetensors").read_bytes())
-    name, config = base.spec.learners["regression"]
-    learner = base.learner_for(name, config, base.spec.shape, "regression")
+    for name in given.learner or measurable():
+        keep(list(measured(name, given.bases, given.tasks)))
+
+
+def measurable() -> Iterator[str]:
+    """Learners of numbers that have, or need not have, a base model of their own."""
+    for name in learners:
+        alone = not learners[name].needs_meta_training and name not in ("average", "stack")
+        if "regression" in learners[name].tasks and (alone or name == "cnp" or recipe_of(name).exists()):
+            yield name
+
+
+def recipe_of(learner: str) -> Path:
+    """Where its recipe is, if it has one."""
+    return RECIPES / f"{learner}.json"
+
+
+def measured(name: str, folder: Path, tasks: int) -> Iterator[dict[str, Any]]:
+    """A row for each number of points, and of gradient steps."""
+    for steps in STEPS.get(name, (None,)):
+        learner, training = ready(name, folder, {} if steps is None else {"steps": steps})
+        for points in POINTS:
+            scores = scored(learner, Size(shots=points, queries=QUERIES), tasks)
+            told = {"training": training, "commit": commit()}
+            yield {"learner": name, "steps": steps, "points": points, **scores, **told}
+
+
+def ready(name: str, folder: Path, changed: dict[str, Any]) -> tuple[Learner, dict[str, Any] | None]:
+    """The learner, and how it was trained, if it was."""
+    own = recipe_of(name).exists()
+    if not own and name != "cnp":
+        return build_learner(name, build_backbone("identity", (1,), {}), {}, "regression").eval(), None
+    base = made(recipe_of(name), folder, Path()) if own else shipped("sinusoid")
+    values = {**base.spec.learners["regression"][1], **changed}
+    recipe = base.provenance["recipe"]
+    training = {**recipe["training"], "curves": recipe["dataset_params"].get("curves", 1)}
+    return base.learner_for(name, values, base.spec.shape, "regression"), training
+
+
+def scored(learner: Learner, size: Size, tasks: int) -> dict[str, Any]:
+    """Squared error, its interval, likelihood and coverage on the same waves for every learner."""
     source = build_dataset("sinusoids", Path(), {}).source("test")
-    rows = []
-    for shots in (5, 10):
-        size = Size(shots=shots, queries=100)
-        result = evaluate(learner, source, size, given.tasks, torch.Generator().manual_seed(shots))
-        rng = torch.Generator().manual_seed(shots)
-        covered = [
-            coverage(answer(learner, episode), episode.y) for episode in (source.draw(size, rng) for _ in range(500))
-        ]
-        rows.append(
-            {
-                "points": shots,
-                "mse": result.mse,
-                "interval": result.interval,
-                "nll": result.nll,
-                "covered by 90 %": sum(covered) / len(covered),
-                "tasks": result.tasks,
-                "hash": result.episode_hash,
-            }
-        )
-    write("sinusoid", f"python -m benchmarks.sinusoid --tasks {given.tasks}", rows)
+    result = evaluate(learner, source, size, tasks, torch.Generator().manual_seed(size.shots))
+    rng = torch.Generator().manual_seed(size.shots)
+    episodes = (source.draw(size, rng) for _ in range(max(1, tasks // 4)))
+    with torch.no_grad():
+        covered = [coverage(answer(learner, episode), episode.y) for episode in episodes]
+    scores = {key: getattr(result, key) for key in ("mse", "interval", "nll", "tasks", "episode_hash")}
+    return {**scores, "covered by 90 %": sum(covered) / len(covered), "seed": size.shots}
 
 
-def coverage(prediction: object, y: torch.Tensor) -> float:
+def coverage(prediction: object, y: Tensor) -> float:
     """Share of truths inside the 90 % interval."""
     assert isinstance(prediction, Gaussian)
     inside = (y - prediction.mean).abs() < NORMAL_90 * prediction.variance.sqrt()
     return inside.float().mean().item()
+
+
+def keep(rows: list[dict[str, Any]]) -> None:
+    """Put the rows of a learner in the place of those it had."""
+    path = RESULTS / "sinusoid.json"
+    before = json.loads(path.read_text())["results"] if path.exists() else []
+    now = {row["learner"] for row in rows}
+    kept = [row for row in before if row.get("learner", "") not in {"", *now}]
+    write("sinusoid", "python -m benchmarks.sinusoid --all", sorted([*kept, *rows], key=lambda row: row["learner"]))
 
 
 if __name__ == "__main__":

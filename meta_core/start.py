@@ -46,6 +46,6 @@ def embeddings(source: TaskSource, body: Backbone) -> TaskSource:
     """The same tasks, their examples encoded once. Raises `InvalidParameter` where they are drawn anew each time."""
     if not isinstance(source, ClassSource):
         raise InvalidParameter("a frozen body needs a dataset of labelled examples, to encode them once", "frozen")
-    body.eval()
     device = next(iter(body.parameters())).device
-    return source.encoded(lambda x: body(x.to(device)).cpu())
+    encode = body.eval().inference()
+    return source.encoded(lambda x: encode(x.to(device)).cpu())
