@@ -1,30 +1,61 @@
 """Probabilities that mean what they say: one number per adapted model, from leave-one-out answers."""
 
+import math
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from meta_core.types import Categorical, Gaussian, Prediction
 
 CANDIDATES = torch.logspace(-1.5, 1.5, 61)
-PRIOR_EXAMPLES = 10.0
-"""Weight of the belief that answers are calibrated already, in examples."""
 
 
-def calibration_of(prediction: Prediction, y: Tensor) -> float:
+@dataclass(frozen=True, kw_only=True)
+class CalibrationPrior:
+    """Where the calibration of a learner lies on most tasks, and the weight of that belief in examples.
+
+    `untold` serves where nothing can be left out.
+    """
+
+    centre: float = 1.0
+    examples: float = 10.0
+    untold: float = 1.0
+
+
+EVEN = CalibrationPrior()
+"""The belief that answers are calibrated already."""
+
+
+def calibration_of(prediction: Prediction, y: Tensor, prior: CalibrationPrior = EVEN) -> float:
     """The sharpness by which to multiply log-probabilities, or the factor for variances.
 
-    Sharpness minimises the negative log-likelihood of leave-one-out answers plus a log-normal prior around 1; the
-    factor is the mean squared standardised residual, shrunk to 1 in the same measure.
+    Sharpness minimises the negative log-likelihood of leave-one-out answers plus a log-normal prior; the factor is
+    the mean squared standardised residual, shrunk to the centre of the prior in the same measure.
     """
     if isinstance(prediction, Gaussian):
-        squared = (y - prediction.mean).square() / prediction.variance
-        total = squared.sum().item() / squared.shape[-1]
-        return (total + PRIOR_EXAMPLES) / (len(y) + PRIOR_EXAMPLES)
-    sharpness = CANDIDATES.to(prediction.log_probabilities)
-    scaled = (sharpness[:, None, None] * prediction.log_probabilities).log_softmax(-1)  # [K, M, C]
-    nll = -scaled.gather(-1, y[None, :, None].expand(len(sharpness), -1, 1)).sum((1, 2))  # [K]
-    prior = 0.5 * PRIOR_EXAMPLES * sharpness.log().square()
-    return sharpness[(nll + prior).argmin()].item()
+        return likeliest_factor(prediction, y, prior)
+    curve = sharpness_curve(prediction, y)
+    return likeliest_sharpness(curve, prior)
+
+
+def likeliest_factor(prediction: Gaussian, y: Tensor, prior: CalibrationPrior) -> float:
+    """The factor for variances."""
+    total = ((y - prediction.mean).square() / prediction.variance).sum().item() / y.shape[-1]
+    return (total + prior.examples * prior.centre) / (len(y) + prior.examples)
+
+
+def sharpness_curve(prediction: Categorical, y: Tensor) -> Tensor:
+    """The negative log-likelihood of the truth under each of `CANDIDATES`, [K], summed over examples."""
+    log_probabilities = prediction.log_probabilities
+    scaled = CANDIDATES.to(log_probabilities)[:, None, None] * log_probabilities  # [K, M, C]
+    return (scaled.logsumexp(-1) - scaled[:, torch.arange(len(y)), y]).sum(-1).cpu()
+
+
+def likeliest_sharpness(curve: Tensor, prior: CalibrationPrior) -> float:
+    """The best of `CANDIDATES` by a curve and a prior."""
+    belief = 0.5 * prior.examples * (CANDIDATES.log() - math.log(prior.centre)).square()
+    return CANDIDATES[(curve + belief).argmin()].item()
 
 
 def calibrated(prediction: Prediction, calibration: float | Tensor) -> Prediction:

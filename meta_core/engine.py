@@ -76,8 +76,12 @@ class Engine:
         x = modality.read(request.inputs, description)
         tensors = {"x": x, "y": labels.y} | _read_unlabelled(request.unlabelled, modality, description)
         name, params = _choice(base, request, labels.task)
-        self._checked_learner(base, name, params, tuple(x.shape[1:]), labels.task)
-        if len(request.unlabelled) and not learners[name].uses_unlabelled:
+        if name == auto.NAME:
+            auto.candidates(base, labels.task, auto.AutoConfig(**params))
+            _check_shape(base, tuple(x.shape[1:]))
+        else:
+            self._checked_learner(base, name, params, tuple(x.shape[1:]), labels.task)
+        if len(request.unlabelled) and (name == auto.NAME or not learners[name].uses_unlabelled):
             able = ", ".join(known for known in learners if learners[known].uses_unlabelled)
             raise InvalidTask(f"learner {name} makes no use of unlabelled inputs; these do: {able}")
         record = {
@@ -172,12 +176,16 @@ class Engine:
     def _checked_learner(
         self, base: Base, name: str, params: dict[str, Any], shape: tuple[int, ...], task: Task
     ) -> Learner:
-        if base.spec.shape and shape != base.spec.shape:
-            raise InvalidTask(f"{base.reference} takes inputs of shape {list(base.spec.shape)}; found {list(shape)}")
+        _check_shape(base, shape)
         return self._learner(base, name, json.dumps(params), shape, task)
 
     def _build_learner(self, base: Base, name: str, params: str, shape: tuple[int, ...], task: Task) -> Learner:
         return base.learner_for(name, json.loads(params), shape, task).to(self.device).inference()
+
+
+def _check_shape(base: Base, shape: tuple[int, ...]) -> None:
+    if base.spec.shape and shape != base.spec.shape:
+        raise InvalidTask(f"{base.reference} takes inputs of shape {list(base.spec.shape)}; found {list(shape)}")
 
 
 def _groups(keys: Iterable[H]) -> dict[H, list[int]]:
@@ -205,9 +213,11 @@ def _only_task(base: Base) -> Task | None:
 def _choice(base: Base, request: TaskRequest, task: Task) -> tuple[str, dict[str, Any]]:
     """Name and complete parameters of the learner that a request means."""
     own, config = base.spec.learners.get(task, ("", {}))
-    name = request.learner or own
-    if not name:
+    if not own and request.learner in (None, auto.NAME):
         raise InvalidTask(f"{base.reference} does {' and '.join(base.spec.learners)}; the labels ask for {task}")
+    name = request.learner or (own if len(request.unlabelled) else auto.NAME)
+    if name == auto.NAME:
+        return name, auto.AutoConfig.parse(request.params or {}, auto.NAME).model_dump(mode="json")
     cls = learners[name]
     owner = f"learner {name}"
     start = cls.Config.parse(config if name == own else {}, owner)

@@ -1,5 +1,6 @@
 """What `average` and `stack` have in common: several learners on the same embeddings."""
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
@@ -86,6 +87,14 @@ class Combination(Learner):
             for p in (f"{i}.",)
         ]
 
+    @abstractmethod
+    def left_out_from(self, answers: Sequence[Prediction], y: Tensor) -> Prediction:
+        """`leave_one_out`, where the members' own answers to the left out, whose truth is `y`, are known already."""
+
+    def leave_one_out(self, support: Support, left_out: Tensor) -> Prediction:
+        """What the members say to each without it, mixed."""
+        return self.left_out_from([m.leave_one_out(support, left_out) for m in self._each()], support.y[left_out])
+
     def _each(self) -> list[Learner]:
         return [member for member in self.members if isinstance(member, Learner)]
 
@@ -94,10 +103,10 @@ def mixed(answers: Sequence[Prediction], weights: Tensor) -> Prediction:
     """The mixture of several answers, `weights` [K] or [Q, K]; that of Gaussians as the one with the same moments."""
     if isinstance(answers[0], Categorical):
         logs = torch.stack([a.log_probabilities for a in answers if isinstance(a, Categorical)], -1)  # [Q, C, K]
-        weighted = logs + weights.log().expand(len(logs), -1)[:, None]
+        weighted = logs + weights.to(logs).log().expand(len(logs), -1)[:, None]
         return Categorical(weighted.logsumexp(-1).log_softmax(-1))
     gaussians = [a for a in answers if isinstance(a, Gaussian)]
-    w = weights.expand(len(answers[0]), -1)[:, None]  # [Q, 1, K]
+    w = weights.to(gaussians[0].mean).expand(len(answers[0]), -1)[:, None]  # [Q, 1, K]
     means = torch.stack([a.mean for a in gaussians], -1)  # [Q, T, K]
     mean = (w * means).sum(-1)
     variance = (w * (torch.stack([a.variance for a in gaussians], -1) + (means - mean[..., None]).square())).sum(-1)
@@ -106,6 +115,12 @@ def mixed(answers: Sequence[Prediction], weights: Tensor) -> Prediction:
 
 def _members(config: MembersConfig, task: Task) -> list[Member]:
     return config.members or [Member(learner=name) for name in USUAL[task]]
+
+
+def member_names(combination: Combination) -> list[str | None]:
+    """Names of its members; None for one that was given parameters of its own."""
+    members = _members(combination.config, combination.task)
+    return [member.learner if not member.params else None for member in members]
 
 
 def _member(member: Member, backbone: Backbone, task: Task) -> Learner:

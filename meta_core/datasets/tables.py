@@ -60,6 +60,10 @@ class Tables(Dataset):
         rows, targets = self._rows(split)
         return RowSource(rows, targets, self.config.task, build_modality("table", {}), self.description())
 
+    def targets(self) -> list[str]:
+        """What there is to be told, of every row, as written."""
+        return self._rows("test")[1]
+
     def _rows(self, split: Split) -> tuple[list[Row], list[str]]:
         low, high = SHARES[split]
         records = [

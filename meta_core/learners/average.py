@@ -1,5 +1,7 @@
 """The mean of what several learners say."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -21,11 +23,8 @@ class Average(Combination):
 
     def predict(self, state: State, z: Tensor) -> Prediction:
         """The mean of the probabilities."""
-        return self._mixed(self.ask_members(state, z), z)
+        return self.left_out_from(self.ask_members(state, z), z)
 
-    def leave_one_out(self, support: Support, left_out: Tensor) -> Prediction:
-        """The mean of what the members say to the left out."""
-        return self._mixed([member.leave_one_out(support, left_out) for member in self._each()], support.x)
-
-    def _mixed(self, answers: list[Prediction], z: Tensor) -> Prediction:
-        return mixed(answers, torch.full((len(answers),), 1 / len(answers)).to(z))
+    def left_out_from(self, answers: Sequence[Prediction], y: Tensor) -> Prediction:
+        """The same mean."""
+        return mixed(answers, torch.full((len(answers),), 1 / len(answers), device=y.device))

@@ -43,13 +43,10 @@ class ProtoNet(Learner):
         return self._answer(squared_distances(z, state["prototypes"]))
 
     def leave_one_out(self, support: Support, left_out: Tensor) -> Categorical:
-        """Exact: moving the mean of the example's own class scales that one distance by (n/(n−1))²."""
+        """Exact."""
         prototypes = self.adapt(support)["prototypes"]
         squared = squared_distances(support.x[left_out], prototypes)  # [M, C]
-        own = support.y[left_out]
-        n = support.counts()[own]  # [M]
-        factor = torch.ones_like(squared).scatter(1, own[:, None], (n / (n - 1)).square()[:, None])
-        return self._answer(squared * factor)
+        return self._answer(without_own(squared, support, left_out))
 
     def _answer(self, squared: Tensor) -> Categorical:
         return Categorical((-self.log_scale.exp() * squared).log_softmax(-1))
@@ -61,3 +58,14 @@ def squared_distances(z: Tensor, centres: Tensor) -> Tensor:
     Written as differences: the expanded form loses the digits that tell near neighbours apart.
     """
     return (z[..., :, None, :] - centres[..., None, :, :]).square().sum(-1)  # [..., Q, C]
+
+
+def without_own(squared: Tensor, support: Support, left_out: Tensor) -> Tensor:
+    """Squared distances [M, C] of support examples to class means, as they are to the means of the others.
+
+    Moving the mean of an example's own class away from it scales that one distance by (n/(n−1))².
+    """
+    own = support.y[left_out]
+    n = support.counts()[own]  # [M]
+    factor = torch.ones_like(squared).scatter(1, own[:, None], (n / (n - 1)).square()[:, None].to(squared))
+    return squared * factor

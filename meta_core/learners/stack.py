@@ -1,5 +1,7 @@
 """What several learners say, weighted by how well they told the examples left out."""
 
+from collections.abc import Sequence
+
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -46,14 +48,18 @@ class Stack(Combination):
         """The weighted mean of the calibrated answers."""
         return mixed(_calibrated(self.ask_members(state, z), state["calibrations"]), state["weights"])
 
-    def leave_one_out(self, support: Support, left_out: Tensor) -> Prediction:
-        """What the members say to each without it, by weights learned from the other folds of the left out."""
-        return self._nested(*self._told(support, left_out))
+    def left_out_from(self, answers: Sequence[Prediction], y: Tensor) -> Prediction:
+        """Mixed by weights learned from the other folds of the left out."""
+        told = _calibrated(answers, self._calibrations(answers, y))
+        folds = torch.arange(len(y), device=y.device) % min(FOLDS, len(y))
+        others = folds != torch.arange(int(folds.max()) + 1, device=y.device)[:, None]  # [G, M]
+        likelihood = _likelihood(told, y)
+        return mixed(told, pool_weights(likelihood, others.to(likelihood), self.config.prior)[folds])
 
     def adapt_and_leave_out(self, support: Support, left_out: Tensor) -> tuple[State, Prediction]:
         """Both from the same answers of the members."""
         told = self._told(support, left_out)
-        return self._state(support, *told), self._nested(*told)
+        return self._state(support, *told), self.left_out_from(*told)
 
     def _told(self, support: Support, left_out: Tensor) -> tuple[list[Prediction], Tensor]:
         """The members' answers to the left out, and the truth."""
@@ -62,7 +68,7 @@ class Stack(Combination):
         return [member.leave_one_out(support, left_out) for member in self._each()], support.y[left_out]
 
     @torch.no_grad()
-    def _state(self, support: Support, answers: list[Prediction], y: Tensor) -> State:
+    def _state(self, support: Support, answers: Sequence[Prediction], y: Tensor) -> State:
         k = len(self.members)
         weights, calibrations = torch.full((k,), 1 / k).to(support.x), torch.ones(k).to(support.x)
         if answers:
@@ -71,14 +77,7 @@ class Stack(Combination):
             (weights,) = pool_weights(likelihood, torch.ones(1, len(y)).to(likelihood), self.config.prior).to(weights)
         return {**self.adapt_members(support), "weights": weights, "calibrations": calibrations}
 
-    def _nested(self, answers: list[Prediction], y: Tensor) -> Prediction:
-        answers = _calibrated(answers, self._calibrations(answers, y))
-        folds = torch.arange(len(y), device=y.device) % min(FOLDS, len(y))
-        others = folds != torch.arange(int(folds.max()) + 1, device=y.device)[:, None]  # [G, M]
-        likelihood = _likelihood(answers, y)
-        return mixed(answers, pool_weights(likelihood, others.to(likelihood), self.config.prior)[folds])
-
-    def _calibrations(self, answers: list[Prediction], y: Tensor) -> Tensor:
+    def _calibrations(self, answers: Sequence[Prediction], y: Tensor) -> Tensor:
         return torch.tensor([calibration_of(answer, y) for answer in answers]).to(y.device)
 
 
@@ -101,11 +100,11 @@ def pool_weights(likelihood: Tensor, counted: Tensor, prior: float) -> Tensor:
     return weights
 
 
-def _calibrated(answers: list[Prediction], calibrations: Tensor) -> list[Prediction]:
+def _calibrated(answers: Sequence[Prediction], calibrations: Tensor) -> list[Prediction]:
     return [calibrated(answer, c) for answer, c in zip(answers, calibrations, strict=True)]
 
 
-def _likelihood(answers: list[Prediction], y: Tensor) -> Tensor:
+def _likelihood(answers: Sequence[Prediction], y: Tensor) -> Tensor:
     """Of the truth under each member, [M, K] in float64, the best of each example being 1."""
     nll = torch.stack([answer.nll(y) for answer in answers], -1).double()  # [M, K]
     return (nll.amin(-1, keepdim=True) - nll).exp()
