@@ -303,6 +303,32 @@ def evaluate(
     return print_json(scores) if as_json else print(scores_sentence(scores))
 
 
+@cli.command("learn-selection")
+def learn_selection(
+    *,
+    tasks: Annotated[int, Option(help="How many tasks of each dataset.", min=1)] = 24,
+    costly_every: Annotated[int, Option(help="Every so manieth task is tried with the slow learners too.", min=1)] = 8,
+    seed: Annotated[int, Option(help="Which tasks.", min=0)] = 0,
+    own: Annotated[bool, Option(help="Learn from the support sets that the service was given, too.")] = True,
+    output: Annotated[Path | None, Option(help="Write to this file instead of the store.")] = None,
+) -> None:
+    """Learn from past tasks which learner to expect how much of: what `auto` knows beforehand.
+
+    Tasks are those of the generators, of the datasets at hand, and the service's own. Workers read it when they start.
+    """
+    from app import local
+
+    selection = local.learn_selection(
+        Settings(), tasks=tasks, costly_every=costly_every, seed=seed, own=own, output=output
+    )
+    rows = (
+        {"task": task, "learner": name, "tasks": known.tasks, **vars(known.calibration)}
+        for task, by_name in selection.expectations.items()
+        for name, known in by_name.items()
+    )
+    print_rows(rows, ("task", "learner", "tasks", "centre", "examples", "untold"))
+
+
 def pairs(texts: Iterable[str] | None) -> dict[str, Any]:
     """Values from key=value texts; what is no JSON is text. Raises `InvalidParameter`."""
     values: dict[str, Any] = {}

@@ -32,11 +32,14 @@ from meta_core.download import Report
 from meta_core.episodes import Size, TaskSource
 from meta_core.errors import InvalidParameter, InvalidTask
 from meta_core.evaluation import evaluate
-from meta_core.ids import DEFAULT_TENANT, new_id
+from meta_core.experience import Experience, learn
+from meta_core.ids import DEFAULT_TENANT, SELECTION_KEY, new_id
 from meta_core.learner import Learner
+from meta_core.past_tasks import drawn, gathered, sources, stored
 from meta_core.process import choose_device, prepare_process
 from meta_core.ranks import Ranks, joined
 from meta_core.recipe import Recipe, meta_train
+from meta_core.selection import Selection
 from meta_core.start import Bases
 from meta_core.store import Store
 from meta_core.training import Progress as Step
@@ -228,3 +231,38 @@ def _progress(*texts: str, shown: bool = True) -> Progress:
     columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), *map(TextColumn, texts)]
     times = TimeElapsedColumn(), TimeRemainingColumn()
     return Progress(*columns, *times, console=Console(stderr=True), disable=not shown)
+
+
+def learn_selection(
+    settings: Settings, *, tasks: int, costly_every: int, seed: int, own: bool, output: Path | None
+) -> Selection:
+    """Gather experience with every learner, learn from it what to expect of each, and keep that in the store or a file.
+
+    `own` adds the support sets that the service was given.
+    """
+    prepare_process(1)
+    store = Store(settings.store)
+    catalogue = Catalogue(store)
+    named = list(sources(catalogue, settings.datasets))
+    found: list[Experience] = []
+    with _progress() as progress:
+        for source in named:
+            bar = progress.add_task(source.dataset, total=tasks)
+            drawn_tasks = drawn(source, tasks, torch.Generator().manual_seed(seed))
+            report = partial(_completed, progress, bar)
+            found += gathered(source.dataset, drawn_tasks, costly_every=costly_every, report=report)
+        if own:
+            bar = progress.add_task("support sets of this service", total=None)
+            report = partial(_completed, progress, bar)
+            found += gathered("own", stored(store, catalogue, LOCAL.tenant), costly_every=costly_every, report=report)
+    provenance = {"tasks": tasks, "costly_every": costly_every, "seed": seed, "own": own}
+    selection = learn(found, {**provenance, "datasets": [source.dataset for source in named]})
+    if output is None:
+        store.replace(SELECTION_KEY, selection.dumps())
+    else:
+        output.write_bytes(selection.dumps())
+    return selection
+
+
+def _completed(progress: Progress, bar: TaskID, done: int) -> None:
+    progress.update(bar, completed=done)

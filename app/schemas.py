@@ -71,7 +71,7 @@ class AdaptBody(Strict):
 
     base: str = Field(description="base model, `name` or `name@version`; see GET /bases", examples=["omniglot"])
     support: SupportBody
-    learner: str | None = Field(None, description="a learner of GET /learners; the base model's own if not given")
+    learner: str | None = Field(None, description="a learner of GET /learners; `auto` if not given, which chooses one")
     params: dict[str, Any] = Field(default_factory=dict, description="parameters of the learner")
     task: Literal["classification", "regression"] | None = Field(
         None, description="what integer labels mean; decided by the labels if not given"

@@ -10,18 +10,20 @@ import torch
 from pydantic import Field
 
 from meta_core.base import Base
-from meta_core.calibration import calibrated, calibration_of
+from meta_core.calibration import EVEN, CalibrationPrior, calibrated, calibration_of
 from meta_core.config import Config
 from meta_core.errors import InvalidParameter
-from meta_core.experience import told_by
+from meta_core.experience import of_members, told_by
 from meta_core.learner import Learner, learners
 from meta_core.members import Combination
-from meta_core.quality import sparable
+from meta_core.quality import HeldOut, sparable
 from meta_core.selection import Selection, scored, takes_any_embeddings, unscored
 from meta_core.task_features import task_features
-from meta_core.types import Gaussian, Prediction, Support, Task
+from meta_core.types import Gaussian, Prediction, State, Support, Task
 
 NAME = "auto"
+TIE = 0.05
+"""How much better than the base model's own, on the scale of scores, another learner must be to be taken."""
 HOPELESS = 1.5
 """How far above the best expectation, on the scale of scores, a learner is not even tried."""
 
@@ -43,12 +45,25 @@ class Choice:
 
     learner: str
     considered: list[dict[str, Any]]
+    left_out: torch.Tensor
+    told: dict[str, Prediction]
+    """What candidates said to the left out."""
+
+    def adapt(self, learner: Learner, support: Support) -> tuple[State, HeldOut | None]:
+        """The state of the learner taken, and its answers to the left out, which need not be asked for again."""
+        if not len(self.left_out):
+            return learner.adapt(support), None
+        y = support.y[self.left_out]
+        answers = of_members(learner, len(y), self.told)
+        if isinstance(learner, Combination) and answers:
+            return learner.adapt_from(support, answers, y), (self.told[self.learner], y)
+        return learner.adapt(support), (self.told[self.learner], y)
 
 
 def candidates(base: Base, task: Task, config: AutoConfig) -> list[str]:
     """Names of the learners to choose from, the base model's own first. Raises `InvalidParameter` or `NotFound`."""
     own = base.spec.learners[task][0]
-    others_work = not any(learners[name].adapts_body for name, _ in base.spec.learners.values())
+    others_work = learners[own].encode is Learner.encode
     usual = [own, *(name for name in learners if others_work and takes_any_embeddings(name) and name != own)]
     allowed = [name for name in usual if task in learners[name].tasks]
     for name in config.candidates or ():
@@ -66,7 +81,7 @@ def choose(
     support: Support,
     selection: Selection,
     *,
-    modality: str,
+    base: Base,
     budget_ms: float,
 ) -> Choice:
     """The best of some learners for an encoded support set.
@@ -76,27 +91,31 @@ def choose(
     where nothing can be left out. The same examples always give the same choice: costs are those of past tasks.
     """
     task = support.task
-    features = task_features(support, modality)
+    features = task_features(support, base.spec.modality)
+    calibrations = {name: usual_calibration(base, name, task, selection) for name in names}
     prior = selection.prior(task, features)
     best = min((prior[name] for name in names if name in prior), default=0.0)
     expected = {name: prior.get(name, best - 1e-6) for name in names}  # one trained for this base model serves it
-    tried = _within_budget(expected, best, selection, features, task, budget_ms)
+    costs = {name: selection.milliseconds(task, name, features) if name in prior else 0.0 for name in names}
+    tried = _within_budget(expected, costs, budget_ms)
     told: dict[str, float] = {}
     spent: dict[str, float] = {}
+    known: dict[str, Prediction] = {}
+    spares: dict[str, torch.Tensor] = {}
     examples = 0
-    if len(left_out := sparable(support, len(support))):
-        known: dict[str, Prediction] = {}
+    left_out = sparable(support, len(support))
+    if len(left_out):
         for name in sorted(tried, key=lambda name: issubclass(learners[name], Combination)):
             started = time.perf_counter()
             learner = build(name)
-            spare = left_out if len(left_out) <= learner.most_left_out else sparable(support, learner.most_left_out)
+            spare = spares[name] = sparable(support, learner.most_left_out)
             known[name] = told_by(learner, support, spare, known)
-            told[name] = scored(_loss(known[name], support, spare, selection, name), task)
+            told[name] = scored(_loss(known[name], support, spare, calibrations[name]), task)
             spent[name] = 1000 * (time.perf_counter() - started)
         examples = len(left_out)
     told = {name: value for name, value in told.items() if math.isfinite(value)}
-    combined = selection.combined(task, expected, told, examples)
-    order = sorted(combined, key=lambda name: (combined[name], names.index(name)))
+    combined = selection.combined(task, {name: expected[name] for name in tried}, told, examples)
+    order = sorted(combined, key=lambda name: (combined[name] - TIE * (name == names[0]), names.index(name)))
     considered = [
         {
             "learner": name,
@@ -106,30 +125,35 @@ def choose(
             "ms": round(spent.get(name, 0.0), 2),
         }
         for name in order
-        if name in tried
     ]
-    return Choice(considered[0]["learner"], considered)
+    return Choice(order[0], considered, spares.get(order[0], left_out[:0]), known)
 
 
-def _within_budget(
-    expected: dict[str, float], best: float, selection: Selection, features: list[float], task: Task, budget_ms: float
-) -> list[str]:
+def _within_budget(expected: dict[str, float], costs: dict[str, float], budget_ms: float) -> list[str]:
+    """The best expected that can be afforded; of those without much hope only the first, the base model's own."""
     names = list(expected)
-    left = budget_ms
-    tried = []
+    hope = min(expected.values()) + HOPELESS
+    tried: list[str] = []
     for name in sorted(names, key=lambda name: (expected[name], names.index(name))):
-        known = name in selection.expectations[task]
-        cost = selection.milliseconds(task, name, features) if known else 0.0
-        if cost <= left and (expected[name] <= best + HOPELESS or name == names[0]):
+        if costs[name] <= budget_ms and (expected[name] <= hope or name == names[0]):
             tried.append(name)
-            left -= cost
+            budget_ms -= costs[name]
     return tried or [names[0]]
 
 
-def _loss(prediction: Prediction, support: Support, left_out: torch.Tensor, selection: Selection, name: str) -> float:
+def usual_calibration(base: Base, name: str, task: Task, selection: Selection) -> CalibrationPrior:
+    """Where the calibration of a learner on a base model usually lies.
+
+    One trained in the base model has learned its own temperature there: other embeddings say nothing of it.
+    """
+    trained = any(not key.startswith("backbone.") for key in base.weights)
+    own = base.spec.learners.get(task, ("", {}))[0]
+    return EVEN if trained and name == own else selection.calibration(task, name)
+
+
+def _loss(prediction: Prediction, support: Support, left_out: torch.Tensor, prior: CalibrationPrior) -> float:
     """Calibrated negative log-likelihood; of targets in deviations of the support, a mean over targets."""
     y = support.y[left_out]
-    prior = selection.calibration(support.task, name)
     answer = calibrated(prediction, calibration_of(prediction, y, prior))
     loss = answer.nll(y).mean().item()
     if isinstance(answer, Gaussian):

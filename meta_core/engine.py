@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from meta_core import auto
 from meta_core.adapted import AdaptedModel
 from meta_core.artifact import on_device, pack, unpack
 from meta_core.base import Base
@@ -24,6 +25,7 @@ from meta_core.limits import Limits
 from meta_core.modality import Description, Modality
 from meta_core.orders import Order, Result
 from meta_core.quality import adapt_and_leave_out, scores
+from meta_core.selection import Selection, load_selection
 from meta_core.together import encode_together, predict_together
 from meta_core.types import Gaussian, Prediction, State, Support, Task
 
@@ -51,10 +53,17 @@ class TaskRequest:
 class Engine:
     """Adapts base models and answers with what came of it, on one device."""
 
-    def __init__(self, catalogue: Catalogue, device: torch.device, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        device: torch.device,
+        limits: Limits | None = None,
+        selection: Selection | None = None,
+    ) -> None:
         self.catalogue = catalogue
         self.device = device
         self.limits = limits or Limits()
+        self.selection = selection or load_selection()
         self._learner = functools.lru_cache(maxsize=64)(self._build_learner)
 
     def accept(self, request: TaskRequest) -> tuple[dict[str, Any], bytes]:
@@ -105,24 +114,55 @@ class Engine:
         ways = len(asked["classes"]) if asked["classes"] else None
         shape = tuple(tensors["x"].shape[1:])
         base = self.catalogue.get(asked["base"], order.tenant)
-        learner = self._learner(base, asked["learner"], json.dumps(asked["params"]), shape, asked["task"])
+        name, params, considered = asked["learner"], asked["params"], {}
+        encoder = name if name != auto.NAME else base.spec.learners[asked["task"]][0]
+        learner = self._learner(
+            base,
+            encoder,
+            json.dumps(params if name == encoder else own_params(base, encoder, asked["task"])),
+            shape,
+            asked["task"],
+        )
         with torch.no_grad():
-            inputs = [tensors[name].to(self.device) for name in ("x", "unlabelled") if name in tensors]
+            inputs = [tensors[part].to(self.device) for part in ("x", "unlabelled") if part in tensors]
             z, *unlabelled = encode_together(learner, inputs)
             task = Support(z, tensors["y"].to(self.device), ways, *unlabelled)
-            state, held_out = adapt_and_leave_out(learner, task)
-        calibration = calibration_of(*held_out) if held_out else 1.0
-        quality = scores(held_out, calibration)
+            if name == auto.NAME:
+                learner, choice = self._chosen(base, shape, task, auto.AutoConfig(**params))
+                name, params = choice.learner, own_params(base, choice.learner, task.task)
+                considered = {"candidates": choice.considered}
+                state, held_out = choice.adapt(learner, task)
+            else:
+                state, held_out = adapt_and_leave_out(learner, task)
+        usual = auto.usual_calibration(base, name, task.task, self.selection)
+        calibration = calibration_of(*held_out, usual) if held_out else usual.untold
+        quality = scores(held_out, calibration) | considered
         _check_finite(state, calibration, quality)
         details = {
-            "params": asked["params"],
+            "params": params,
             "shape": shape,
             "description": header["description"],
             "calibration": calibration,
         }
         seconds = round(time.perf_counter() - started, 6)
-        record = {"scores": quality, "seconds": seconds}
+        record = {"learner": name, "params": params, "scores": quality, "seconds": seconds}
         return Result(status="ready", record=record, details=details, tensors=state)
+
+    def _chosen(
+        self, base: Base, shape: tuple[int, ...], task: Support, config: auto.AutoConfig
+    ) -> tuple[Learner, auto.Choice]:
+        def build(name: str) -> Learner:
+            return self._learner(base, name, json.dumps(own_params(base, name, task.task)), shape, task.task)
+
+        choice = auto.choose(
+            auto.candidates(base, task.task, config),
+            build,
+            task,
+            self.selection,
+            base=base,
+            budget_ms=config.budget_ms,
+        )
+        return build(choice.learner), choice
 
     def read(self, model: AdaptedModel, inputs: Sequence[Any]) -> Tensor:
         """Queries of one adapted model as a tensor [Q, *shape]. Raises `InvalidExample` or `LimitExceeded`."""
@@ -208,6 +248,12 @@ def _only_task(base: Base) -> Task | None:
     """The kind of task a base model takes when it takes only one: integer targets are then no classes."""
     tasks = list(base.spec.learners)
     return tasks[0] if len(tasks) == 1 and tasks[0] == "regression" else None
+
+
+def own_params(base: Base, name: str, task: Task) -> dict[str, Any]:
+    """Complete parameters of a learner as a base model has it, or by default."""
+    own, config = base.spec.learners.get(task, ("", {}))
+    return learners[name].Config.parse(config if name == own else {}, f"learner {name}").model_dump(mode="json")
 
 
 def _choice(base: Base, request: TaskRequest, task: Task) -> tuple[str, dict[str, Any]]:

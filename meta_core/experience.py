@@ -76,12 +76,19 @@ def experiences(
 
 def told_by(learner: Learner, support: Support, left_out: Tensor, known: Mapping[str, Prediction]) -> Prediction:
     """What a learner says to the left out; a combination from what its members said, where that is known."""
-    if isinstance(learner, Combination):
-        members = [known.get(name or "") for name in member_names(learner)]
-        answers = [answer for answer in members if answer is not None and len(answer) == len(left_out)]
-        if len(answers) == len(members):
-            return learner.left_out_from(answers, support.y[left_out])
+    answers = of_members(learner, len(left_out), known)
+    if isinstance(learner, Combination) and answers:
+        return learner.left_out_from(answers, support.y[left_out])
     return learner.leave_one_out(support, left_out)
+
+
+def of_members(learner: Learner, left_out: int, known: Mapping[str, Prediction]) -> list[Prediction]:
+    """The members' answers to the left out; none where one is not known, or the learner has no members."""
+    if not isinstance(learner, Combination):
+        return []
+    members = [known.get(name or "") for name in member_names(learner)]
+    answers = [answer for answer in members if answer is not None and len(answer) == left_out]
+    return answers if len(answers) == len(members) else []
 
 
 def _curve(prediction: Prediction, y: Tensor, support: Support) -> Tensor:

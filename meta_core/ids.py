@@ -13,6 +13,8 @@ DEFAULT_TENANT = "default"
 """Who asks where nobody is asked who they are: a service without API keys, the command line on this machine."""
 RESERVED = frozenset({"bases", "checks", "keys", "tenants"})
 """Folders at the top of the store that belong to no tenant."""
+SELECTION_KEY = "selection.json"
+"""What a deployment has learned about which learner to take."""
 REFERENCE = re.compile(rf"({NAME.pattern})(?:@([1-9][0-9]{{0,8}}))?")
 
 

@@ -12,7 +12,7 @@ from meta_core.catalogue import Catalogue
 from meta_core.dataset import build_dataset
 from meta_core.datasets.tables import Tables, TablesConfig
 from meta_core.episodes import Size, TaskSource
-from meta_core.errors import InvalidTask, MetaError
+from meta_core.errors import InvalidRequest, MetaError
 from meta_core.experience import Experience, experiences
 from meta_core.ids import support_key
 from meta_core.learner import Learner, learners
@@ -61,7 +61,7 @@ def drawn(source: Source, count: int, rng: torch.Generator) -> Iterator[tuple[Ba
         size = Size(ways=ways, shots=shots * 4 if regression else shots, queries=60 if regression else 10)
         try:
             episode = source.tasks.draw(size, rng)
-        except InvalidTask:
+        except InvalidRequest:
             continue
         if number % 2 and not regression:
             episode = replace(episode, support=_unbalanced(episode.support, rng))

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from meta_core.calibration import CalibrationPrior
-from meta_core.errors import CorruptArtifact
+from meta_core.errors import CorruptArtifact, NotFound
+from meta_core.ids import SELECTION_KEY
 from meta_core.learner import Learner, learners
+from meta_core.store import Store
 from meta_core.task_features import NAMES
 from meta_core.types import Task
 
@@ -105,6 +107,14 @@ def load_selection(content: bytes | None = None) -> Selection:
         for task, by_name in values["expectations"].items()
     }
     return Selection(**values)
+
+
+def selection_of(store: Store) -> Selection:
+    """What a deployment has learned, else what comes with the program."""
+    try:
+        return load_selection(store.get(SELECTION_KEY))
+    except NotFound:
+        return load_selection()
 
 
 def scored(loss: float, task: Task) -> float:

@@ -9,6 +9,7 @@ from meta_core.errors import Cancelled
 from meta_core.ids import support_key
 from meta_core.orders import JOBS, Kind, Order, Result, now
 from meta_core.recipe import Recipe
+from meta_core.selection import selection_of
 from meta_core.training import Progress
 from meta_core.uploads import at_hand
 from worker.checkpoints import StoredCheckpoints
@@ -24,7 +25,7 @@ def jobs_of(kind: Kind, place: Workplace) -> Mapping[str, Job]:
     """The jobs of one queue by the names under which they are queued; nothing else is ever called."""
     if kind == "meta-train":
         return {JOBS[kind]: partial(meta_train, place)}
-    engine = Engine(place.catalogue, place.device)
+    engine = Engine(place.catalogue, place.device, selection=selection_of(place.store))
     engine.warm()
     return {JOBS[kind]: partial(adapt, place, engine)}
 
