@@ -13,20 +13,24 @@ from pydantic_core import from_json
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
-from app.schemas import AdaptBody, ArrayInputs, PredictBody
+from app.dense_json import read_dense
+from app.schemas import MOST_INPUTS, AdaptBody, ArrayInputs, PredictBody
 from meta_core.errors import InvalidRequest
 from meta_core.npy import read_npy
 
 UNLABELLED = "unlabelled"
 """The form field whose files have no label."""
 
+AT_ONCE = 64 * 1024
+"""Bytes of JSON that are read sooner than another thread would be woken."""
+
 Body = TypeVar("Body", bound=pydantic.BaseModel)
 
 
 def plain_inputs(inputs: list[Any] | ArrayInputs) -> Sequence[Any]:
     """Inputs one by one, whether they came as a list or as an array."""
-    if isinstance(inputs, list):
-        return inputs
+    if not isinstance(inputs, ArrayInputs):
+        return inputs  # as a list; or as an array already, where many numbers came as JSON
     try:
         content = base64.b64decode(inputs.npy, validate=True)
     except (binascii.Error, ValueError):
@@ -69,9 +73,22 @@ def _is_form(request: Request) -> bool:
 
 async def _json(request: Request, model: type[Body]) -> Body:
     try:
-        return await asyncio.to_thread(model.model_validate_json, await request.body())
+        body = await request.body()
+        if len(body) <= AT_ONCE:
+            return model.model_validate_json(body)
+        return await asyncio.to_thread(_large, body, model)
     except pydantic.ValidationError as error:
         raise _body_error(error) from None
+
+
+def _large(body: bytes, model: type[Body]) -> Body:
+    dense = read_dense(body, ("support", "inputs") if model is AdaptBody else ("inputs",))
+    if dense is None or len(dense[1]) > MOST_INPUTS:
+        return model.model_validate_json(body)
+    read = model.model_validate(dense[0])
+    holder: Any = read.support if isinstance(read, AdaptBody) else read
+    holder.inputs = dense[1]
+    return read
 
 
 async def _form(request: Request) -> tuple[dict[str, Any], list[tuple[str, bytes]]]:

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
+MOST_INPUTS = 100_000
+
 
 class Strict(BaseModel):
     """A body in which an unknown field is an error."""
@@ -22,7 +24,7 @@ class ArrayInputs(Strict):
 
 
 Inputs = Annotated[
-    Annotated[list[Any], Field(max_length=100_000)] | ArrayInputs,
+    Annotated[list[Any], Field(max_length=MOST_INPUTS)] | ArrayInputs,
     Field(
         description="One entry an example, as the base model's modality wants them: `image` a base64 string, data URL "
         "or nested list; `table` an object column → value; `vector` a list of numbers. Or all as one array: "

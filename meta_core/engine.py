@@ -32,6 +32,9 @@ from meta_core.types import Gaussian, Prediction, State, Support, Task
 NORMAL_90 = 1.6448536
 """Standard deviations on each side of the mean that hold 90 % of a normal distribution."""
 
+USUAL_SIZES = (1, 5, 25)
+"""Inputs encoded in one pass for which convolutions are made ready at the start: a query, and usual support sets."""
+
 Answer = dict[str, Any]
 H = TypeVar("H", bound=Hashable)
 
@@ -204,14 +207,15 @@ class Engine:
         return self._learner(base, model.learner, json.dumps(model.params), model.shape, model.task)
 
     def warm(self) -> None:
-        """Load the newest version of every base model of fixed input shape, and run it once."""
+        """Load the newest version of every base model of fixed input shape, and run it on usual numbers of inputs."""
         for base in self.catalogue.list():
             if not base.spec.shape:
                 continue
             for task, (name, config) in base.spec.learners.items():
                 learner = self._learner(base, name, json.dumps(config), base.spec.shape, task)
                 with torch.no_grad():
-                    learner.encode(torch.zeros(1, *base.spec.shape, device=self.device))
+                    for size in USUAL_SIZES:
+                        learner.encode(torch.zeros(size, *base.spec.shape, device=self.device))
 
     def _checked_learner(
         self, base: Base, name: str, params: dict[str, Any], shape: tuple[int, ...], task: Task
