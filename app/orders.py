@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import redis
@@ -22,9 +22,11 @@ from meta_core.errors import NotFound
 from meta_core.ids import checked_id
 from meta_core.orders import (
     DONE_CHANNEL,
+    MOVED_CHANNEL,
     PROGRESS_KEY,
     TURNS,
     WORKER_KEY,
+    WORKER_OF,
     Order,
     Result,
     accept,
@@ -38,6 +40,10 @@ from meta_core.store import Store
 
 RECHECK = 1.0
 """Seconds after which a waiting request looks by itself, should an announcement have been lost."""
+
+SILENCE = 15.0
+"""Seconds after which somebody who watches an order is told that nothing is new."""
+UNFINISHED = ("queued", "running")
 
 log = logging.getLogger("shotput.api")
 Record = dict[str, Any]
@@ -53,6 +59,7 @@ class Orders:
             redis_url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
         )
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._watching: dict[str, set[asyncio.Event]] = defaultdict(set)
 
     def submit(self, order: Order, support: bytes | None = None) -> None:
         """Make an order durable, then queue it. If the queue is away the worker's reconciler queues it later."""
@@ -61,7 +68,7 @@ class Orders:
             queue = Queue(order.queue, connection=self.redis, serializer=JSONSerializer)
             with contextlib.suppress(DuplicateJobError):  # a reply was lost and the call repeated: it is in the queue
                 queue.enqueue_call(**order.queue_call())
-            self.redis.zadd(TURNS[order.kind], {order.tenant: time.time()}, nx=True)
+            self.redis.zadd(TURNS[WORKER_OF[order.kind]], {order.tenant: time.time()}, nx=True)
         except RedisError as error:
             log.warning("order %s is kept but not queued yet: %s", order.id, error)
 
@@ -82,7 +89,7 @@ class Orders:
             while True:
                 record = await asyncio.to_thread(self.record, tenant, id)
                 remaining = deadline - asyncio.get_running_loop().time()
-                if record["status"] not in ("queued", "running") or remaining <= 0:
+                if record["status"] not in UNFINISHED or remaining <= 0:
                     return record
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(event.wait(), min(remaining, RECHECK))
@@ -91,6 +98,28 @@ class Orders:
             self._waiting[id].discard(event)
             if not self._waiting[id]:
                 del self._waiting[id]
+
+    async def watch(self, tenant: str, id: str) -> AsyncIterator[Record | None]:
+        """The record of an order now and whenever it has moved, the last time finished; None when nothing is new."""
+        event = asyncio.Event()
+        for watched in (self._waiting, self._watching):
+            watched[id].add(event)
+        try:
+            while True:
+                event.clear()
+                record = await asyncio.to_thread(self.record, tenant, id)
+                yield record
+                if record["status"] not in UNFINISHED:
+                    return
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(event.wait(), SILENCE)
+                if not event.is_set():
+                    yield None
+        finally:
+            for watched in (self._waiting, self._watching):
+                watched[id].discard(event)
+                if not watched[id]:
+                    del watched[id]
 
     def record(self, tenant: str, id: str) -> Record:
         """What is known of an order, finished or not. Raises `NotFound`."""
@@ -145,10 +174,12 @@ class Orders:
                     redis.asyncio.Redis.from_url(self._redis_url, health_check_interval=10) as client,
                     client.pubsub() as channel,
                 ):
-                    await channel.subscribe(DONE_CHANNEL)
+                    await channel.subscribe(DONE_CHANNEL, MOVED_CHANNEL)
                     missed()
                     async for message in channel.listen():
-                        if message["type"] == "message":
+                        if message["type"] == "message" and message["channel"] == MOVED_CHANNEL.encode():
+                            self._show(message["data"].decode())
+                        elif message["type"] == "message":
                             self._wake(message["data"].decode(), changed)
             except (RedisError, OSError) as error:
                 log.warning("the queue does not answer (%s); trying again", error)
@@ -157,4 +188,8 @@ class Orders:
     def _wake(self, id: str, changed: Callable[[str], None]) -> None:
         changed(id)
         for event in self._waiting.get(id, ()):
+            event.set()
+
+    def _show(self, id: str) -> None:
+        for event in self._watching.get(id, ()):
             event.set()

@@ -16,7 +16,7 @@ from meta_core import auto
 from meta_core.adapted import AdaptedModel
 from meta_core.artifact import on_device, pack, unpack
 from meta_core.base import Base
-from meta_core.calibration import calibration_of
+from meta_core.calibration import calibrated, calibration_of
 from meta_core.catalogue import Catalogue
 from meta_core.errors import InvalidExample, InvalidTask
 from meta_core.labels import Label, class_name, read_labels
@@ -27,7 +27,7 @@ from meta_core.orders import Order, Result
 from meta_core.quality import adapt_and_leave_out, scores
 from meta_core.selection import Selection, load_selection
 from meta_core.together import encode_together, predict_together
-from meta_core.types import Gaussian, Prediction, State, Support, Task
+from meta_core.types import Categorical, Gaussian, Prediction, State, Support, Task
 
 NORMAL_90 = 1.6448536
 """Standard deviations on each side of the mean that hold 90 % of a normal distribution."""
@@ -188,6 +188,16 @@ class Engine:
             for i, model, prediction in zip(positions, models, predictions, strict=True):
                 answers[i] = _answers(prediction, model.classes)
         return answers
+
+    @torch.no_grad()
+    def judge(self, model: AdaptedModel, x: Tensor) -> Prediction:
+        """What an adapted model believes of its queries [Q, *shape], on the CPU, for grading."""
+        learner = self.learner_of(model)
+        prediction = learner.predict(on_device(model.state, self.device), learner.encode(x.to(self.device)))
+        sure = calibrated(prediction, model.calibration)
+        if isinstance(sure, Gaussian):
+            return Gaussian(sure.mean.cpu(), sure.variance.cpu())
+        return Categorical(sure.log_probabilities.cpu())
 
     def _encoded(self, by: Sequence[Learner], requests: Sequence[tuple[AdaptedModel, Tensor]]) -> list[Tensor]:
         """The queries of each request, encoded together with all that the same weights encode."""

@@ -41,8 +41,9 @@ def evaluate(
     rng: torch.Generator,
     *,
     report: Callable[[int], None] = lambda done: None,
+    watch: Callable[[Episode, Prediction], None] = lambda episode, prediction: None,
 ) -> Evaluation:
-    """Adapt to and grade `tasks` episodes, each by itself, inductively."""
+    """Adapt to and grade `tasks` episodes, each by itself, inductively; `watch` sees each with its answers."""
     device = next(iter([*learner.parameters(), *learner.buffers()]), torch.empty(0)).device
     digest = hashlib.sha256()
     scores: list[float] = []
@@ -54,6 +55,7 @@ def evaluate(
         _add_to_hash(digest, episode)
         episode = episode.to(device)
         prediction = answer(learner, episode)
+        watch(episode, prediction)
         nll.append(prediction.nll(episode.y).mean().item())
         if isinstance(prediction, Categorical):
             best, label = prediction.log_probabilities.max(-1)

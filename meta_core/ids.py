@@ -32,6 +32,12 @@ def derived_id(prefix: str, *parts: str) -> str:
     return f"{prefix}_{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:32]}"
 
 
+def id_within(order: str, prefix: str, *parts: str) -> str:
+    """The id that these parts always give within an order, sorted beside it."""
+    time_digits = checked_id(order).partition("_")[2][:12]
+    return f"{prefix}_{time_digits}{derived_id(prefix, order, *parts)[-20:]}"
+
+
 def checked_id(id: str) -> str:
     """The id itself. Raises `NotFound` for text that cannot be one."""
     if not ID.fullmatch(id):

@@ -19,25 +19,44 @@ from meta_core.ids import checkpoint_key, order_key, result_key, support_key
 from meta_core.store import Store
 
 Kind = Literal["adapt", "meta-train"]
+"""Of workers and the queues they work on."""
+Work = Literal["adapt", "meta-train", "evaluate", "readapt"]
+"""Of orders."""
 Outcome = Literal["ready", "failed", "cancelled", "deleted"]
 
 QUEUES: dict[Kind, str] = {"adapt": "shotput-adapt", "meta-train": "shotput-train"}
 """Where the names of RQ's queues begin; each tenant has its own."""
 TURNS: dict[Kind, str] = {"adapt": "shotput:turns:adapt", "meta-train": "shotput:turns:meta-train"}
 """Redis sorted sets of the tenants that have orders waiting, by the time since when."""
-JOBS: dict[Kind, str] = {"adapt": "worker.jobs.adapt", "meta-train": "worker.jobs.meta_train"}
-SECONDS: dict[Kind, int] = {"adapt": 600, "meta-train": 7 * 24 * 3600}
+WORKER_OF: dict[Work, Kind] = {
+    "adapt": "adapt",
+    "meta-train": "meta-train",
+    "evaluate": "meta-train",
+    "readapt": "meta-train",
+}
+"""Which workers carry out an order: what may take long waits for nothing that must not."""
+JOBS: dict[Work, str] = {
+    "adapt": "worker.jobs.adapt",
+    "meta-train": "worker.jobs.meta_train",
+    "evaluate": "worker.jobs.evaluate",
+    "readapt": "worker.jobs.readapt",
+}
+SECONDS: dict[Work, int] = {"adapt": 600, "meta-train": 7 * 24 * 3600, "evaluate": 24 * 3600, "readapt": 24 * 3600}
 """Longest time that one attempt may take."""
 ATTEMPTS = 3
 """Starts of an order after which it is given up as one that kills its worker."""
 
 DONE_CHANNEL = "shotput:done"
 """Redis channel on which the id of every order with a new outcome is announced."""
+MOVED_CHANNEL = "shotput:moved"
+"""Redis channel on which the id of every running order is announced while it gets on."""
 PROGRESS_KEY = "shotput:progress:"
 """Prefix of the Redis hash in which a running order tells how far it is."""
 WORKER_KEY = "shotput:worker:"
 """Prefix of the Redis key, short-lived and renewed, by which a worker shows that it is alive."""
 
+_ASKED: dict[Work, str] = {"meta-train": "recipe", "evaluate": "evaluation", "readapt": "readapt"}
+"""Under which name a job shows what was asked."""
 _USUAL_HEADER = 64 * 1024
 
 
@@ -47,14 +66,14 @@ class Order:
 
     id: str
     tenant: str
-    kind: Kind
+    kind: Work
     spec: dict[str, Any]
     created_at: str
 
     @property
     def queue(self) -> str:
         """Name of the RQ queue in which it waits."""
-        return queue_name(self.kind, self.tenant)
+        return queue_name(WORKER_OF[self.kind], self.tenant)
 
     def queue_call(self) -> dict[str, Any]:
         """Arguments of RQ's `enqueue_call`: a name and ids, one copy at most in the queue."""
@@ -142,7 +161,9 @@ def _close(store: Store, order: Order) -> None:
     """Remove what an order with an outcome needs no more; itself last, so that this is repeated after a crash."""
     if order.kind == "meta-train":
         store.delete(checkpoint_key(order.tenant, order.id))
-    elif (outcome := load_outcome(store, order.tenant, order.id)) is None or not _keeps_support(*outcome):
+    elif order.kind == "adapt" and (
+        (outcome := load_outcome(store, order.tenant, order.id)) is None or not _keeps_support(*outcome)
+    ):
         store.delete(support_key(order.tenant, order.id))
     store.delete(order_key(order.tenant, order.id))
 
@@ -153,7 +174,7 @@ def _keeps_support(status: Outcome, record: Mapping[str, Any]) -> bool:
 
 def public_record(order: Order) -> dict[str, Any]:
     """What may be shown of an order before anything came of it."""
-    asked = order.spec["record"] if order.kind == "adapt" else {"recipe": order.spec}
+    asked = order.spec["record"] if order.kind == "adapt" else {_ASKED[order.kind]: order.spec}
     return {"id": order.id, "kind": order.kind, "created_at": order.created_at, **asked}
 
 

@@ -25,7 +25,7 @@ from meta_core.store import Store
 from meta_core.training import Checkpoints, MetaTraining, Progress, TrainingConfig
 from meta_core.uploads import DATASET, resolved
 
-_DATASET = {
+DATASET_SCHEMA = {
     "anyOf": [{"type": "string"}, {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}}],
     "description": 'name of a dataset of the service; or the id of an uploaded one, `{"id": "dst_…"}`, with its '
     "parameters beside it: split, seed, preprocessing",
@@ -42,7 +42,7 @@ class Recipe(Config):
 
     name: str = Field(pattern=f"^{NAME.pattern}$", description="name of the base model; a new version of it is made")
     summary: str = Field("", max_length=500, description="what it is for, in a sentence")
-    dataset: Annotated[str, WithJsonSchema(_DATASET)]
+    dataset: Annotated[str, WithJsonSchema(DATASET_SCHEMA)]
     dataset_params: dict[str, Any] = Field(default_factory=dict)
     learner: str = "protonet"
     params: dict[str, Any] = Field(default_factory=dict, description="parameters of the learner")
@@ -64,15 +64,7 @@ class Recipe(Config):
     @model_validator(mode="before")
     @classmethod
     def _by_reference(cls, values: Any) -> Any:
-        """`{"id": "dst_…", …}` or the id alone stand for an uploaded dataset and its parameters."""
-        if not isinstance(values, dict):
-            return values
-        given = values.get("dataset")
-        if isinstance(given, str) and given.startswith("dst_"):
-            given = {"id": given}
-        if not isinstance(given, dict):
-            return values
-        return {**values, "dataset": DATASET, "dataset_params": {**(values.get("dataset_params") or {}), **given}}
+        return by_reference(values) if isinstance(values, dict) else values
 
     def resolved(self, store: Store, tenant: str) -> Self:
         """The same with what is known of its dataset, where that is one of the store. Raises `NotFound`."""
@@ -109,6 +101,16 @@ class Recipe(Config):
         params = {**(start.spec.backbone_config if same else {}), **self.backbone_params}
         body = {"backbone": self.backbone or start.spec.backbone, "backbone_params": params}
         return self.model_copy(update={"start": start.reference, **body})
+
+
+def by_reference(values: dict[str, Any]) -> dict[str, Any]:
+    """Where `dataset` is `{"id": "dst_…", …}` or such an id alone, the name and parameters that this stands for."""
+    given = values.get("dataset")
+    if isinstance(given, str) and given.startswith("dst_"):
+        given = {"id": given}
+    if not isinstance(given, dict):
+        return values
+    return {**values, "dataset": DATASET, "dataset_params": {**(values.get("dataset_params") or {}), **given}}
 
 
 def meta_train(

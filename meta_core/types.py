@@ -72,18 +72,22 @@ class Support:
 
 @dataclass(frozen=True)
 class Episode:
-    """A support set and the labelled queries `x` [Q, *shape], `y` [Q] or [Q, T] that grade what it taught."""
+    """A support set and the labelled queries `x` [Q, *shape], `y` [Q] or [Q, T] that grade what it taught.
+
+    `members` [C] tells which classes of their source the ways are, where that is known.
+    """
 
     support: Support
     x: Tensor
     y: Tensor
+    members: Tensor | None = None
 
     def to(self, device: torch.device) -> "Episode":
         """The same episode on a device."""
         s = self.support
         unlabelled = None if s.unlabelled is None else s.unlabelled.to(device)
         support = Support(s.x.to(device), s.y.to(device), s.ways, unlabelled)
-        return Episode(support, self.x.to(device), self.y.to(device))
+        return Episode(support, self.x.to(device), self.y.to(device), self.members)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,13 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from meta_core import recipe
+from meta_core.adapted import unpack_adapted
+from meta_core.assessment import EvaluationSpec, grade_base, grade_model
 from meta_core.engine import Engine
 from meta_core.errors import Cancelled
-from meta_core.ids import support_key
+from meta_core.ids import result_key, support_key
 from meta_core.orders import JOBS, Kind, Order, Result, now
+from meta_core.readapt import readapt_all
 from meta_core.recipe import Recipe
 from meta_core.selection import selection_of
 from meta_core.training import Progress
@@ -24,7 +27,12 @@ Job = Callable[[str, str], None]
 def jobs_of(kind: Kind, place: Workplace) -> Mapping[str, Job]:
     """The jobs of one queue by the names under which they are queued; nothing else is ever called."""
     if kind == "meta-train":
-        return {JOBS[kind]: partial(meta_train, place)}
+        engine = Engine(place.catalogue, place.device, selection=selection_of(place.store))
+        return {
+            JOBS["meta-train"]: partial(meta_train, place),
+            JOBS["evaluate"]: partial(evaluate, place, engine),
+            JOBS["readapt"]: partial(readapt, place, engine),
+        }
     engine = Engine(place.catalogue, place.device, selection=selection_of(place.store))
     engine.warm()
     return {JOBS[kind]: partial(adapt, place, engine)}
@@ -53,6 +61,38 @@ def meta_train(place: Workplace, tenant: str, id: str) -> None:
         place.catalogue.withdraw(place.catalogue.get(late.record["base"], tenant))
 
 
+def evaluate(place: Workplace, engine: Engine, tenant: str, id: str) -> None:
+    """Grade a base model or an adapted model on a dataset."""
+
+    def graded(order: Order) -> Result:
+        spec = EvaluationSpec.parse(order.spec, "evaluation")
+        report = partial(_count, place, "evaluating")
+        with at_hand(place.store, tenant, spec.dataset, spec.dataset_params, place.datasets_folder) as folder:
+            if spec.model is None:
+                scores = grade_base(engine, spec, tenant, folder, report)
+            else:
+                model = unpack_adapted(place.store.get(result_key(tenant, spec.model)), spec.model)
+                scores = grade_model(engine, model, spec, folder, report)
+        return Result(status="ready", record={"finished_at": now(), "scores": scores})
+
+    carry_out(place, tenant, id, graded)
+
+
+def readapt(place: Workplace, engine: Engine, tenant: str, id: str) -> None:
+    """Move the adapted models of a base model to one of its versions."""
+
+    def readapted(order: Order) -> Result:
+        told = readapt_all(engine, place.store, order, partial(_count, place, "adapting"))
+        return Result(status="ready", record={"finished_at": now(), **told})
+
+    carry_out(place, tenant, id, readapted)
+
+
+def _count(place: Workplace, stage: str, done: int, total: int | None) -> None:
+    place.pulse.board.count(stage, done, total)
+    _stop_if_asked(place)
+
+
 def _trained(place: Workplace, order: Order) -> Result:
     place.pulse.board.stage = "loading"
     wanted = Recipe.parse(order.spec, "recipe")
@@ -68,13 +108,18 @@ def _trained(place: Workplace, order: Order) -> Result:
         )
     place.pulse.board.stage = "publishing"
     published = place.catalogue.publish(base, order.id, order.tenant)
-    made = {"base": published.reference, "scores": published.scores}
+    training = {"episodes": wanted.training.steps * wanted.training.tasks, "curve": published.provenance["curve"]}
+    made = {"base": published.reference, "scores": published.scores, **training}
     return Result(status="ready", record={"finished_at": now(), **made})
 
 
 def _report(place: Workplace, progress: Progress) -> None:
     place.pulse.board.note(progress)
+    _stop_if_asked(place)
+
+
+def _stop_if_asked(place: Workplace) -> None:
     if place.pulse.unwanted:
         raise Cancelled("the order has an outcome already")
     if place.shutdown.requested:
-        raise Interrupted("this worker shall end; its last checkpoint is kept")
+        raise Interrupted("this worker shall end; what it has kept is kept")

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from meta_core.errors import Unavailable
 from meta_core.ids import result_key
-from meta_core.orders import PROGRESS_KEY, WORKER_KEY, Kind, now
+from meta_core.orders import MOVED_CHANNEL, PROGRESS_KEY, WORKER_KEY, Kind, now
 from meta_core.store import Store
 from worker.progress import Board
 
@@ -116,6 +116,7 @@ class Pulse(threading.Thread):
                 if current is not None:
                     signs.hset(PROGRESS_KEY + current[1], mapping=self.board.fields())
                     signs.expire(PROGRESS_KEY + current[1], LIFE)
+                    signs.publish(MOVED_CHANNEL, current[1])
                 signs.execute()
         if current is not None and self._store.exists(result_key(*current)):
             with self._lock:

@@ -10,7 +10,7 @@ from rq.exceptions import DuplicateJobError
 from rq.job import Job
 
 from meta_core.errors import Unavailable
-from meta_core.orders import QUEUES, Order, load_order, open_orders
+from meta_core.orders import QUEUES, WORKER_OF, Order, load_order, open_orders
 from meta_core.store import Store
 from worker.lines import Lines
 from worker.pulse import CLAIM_KEY
@@ -111,7 +111,7 @@ class Reconciler(threading.Thread):
         return True
 
     def _enqueue(self, order: Order) -> None:
-        lines = self._lines[order.kind]
+        lines = self._lines[WORKER_OF[order.kind]]
         queue = lines.queue(order.tenant)
         with self._redis.pipeline() as stale:
             stale.delete(Job.key_for(order.id))

@@ -63,8 +63,15 @@ async def adapt(
     Everything is checked before anything is accepted; once it is, it is not lost.
     """
     id = await asyncio.to_thread(_accepted, parts, caller.tenant, body, idempotency_key)
+    return await awaited_model(parts, caller.tenant, id, prefer=prefer, response=response)
+
+
+async def awaited_model(
+    parts: Parts, tenant: str, id: str, *, prefer: str | None, response: Response
+) -> dict[str, Any]:
+    """The adapted model of an order, or the order for it where that takes longer than the wait."""
     seconds = preferred_wait(prefer, parts.wait_seconds)
-    record = await parts.orders.wait(caller.tenant, id, seconds)
+    record = await parts.orders.wait(tenant, id, seconds)
     if record["status"] in ("queued", "running"):
         response.status_code = 202
         response.headers["Location"] = f"/jobs/{id}"

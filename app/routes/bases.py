@@ -1,17 +1,19 @@
 """/bases: the base models there are."""
 
+import asyncio
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from app.access import CanRead, CanTrain
-from app.deps import PartsDep
+from app.deps import Parts, PartsDep
 from app.openapi import only
-from app.schemas import BaseDetails, BasePatch, BaseView
-from app.views import base_view, version_view
+from app.schemas import BaseDetails, BasePatch, BaseView, JobView, ReadaptBaseBody
+from app.views import base_view, job_view, version_view
 from meta_core.base import Base
 from meta_core.catalogue import Catalogue
-from meta_core.ids import checked_name
+from meta_core.ids import checked_name, new_id
+from meta_core.orders import Order, now
 
 router = APIRouter(prefix="/bases", tags=["base models"])
 
@@ -38,6 +40,29 @@ def change_base(name: str, body: BasePatch, caller: CanTrain, parts: PartsDep) -
     catalogue = parts.engine.catalogue
     catalogue.choose_default(checked_name(name), body.default, caller.tenant)
     return _details(catalogue, name, caller.tenant)
+
+
+@router.post("/{name}/readapt", status_code=202, response_model=JobView, responses=only(404, 422, 503))
+async def readapt_base(
+    name: str, caller: CanTrain, parts: PartsDep, response: Response, body: ReadaptBaseBody | None = None
+) -> dict[str, Any]:
+    """Move all adapted models of a base model to its default version or another: a job, with progress.
+
+    Each is adapted again from its support set as a new model (`readapted_from` names the old one, which stays). The
+    finished job tells of every model the leave-one-out accuracy (R² of a regression) before and after, the means, and
+    the models that could not be moved and why.
+    """
+    order = await asyncio.to_thread(_readapt, parts, caller.tenant, name, body.version if body else None)
+    response.headers["Location"] = f"/jobs/{order.id}"
+    return job_view(await parts.orders.wait(caller.tenant, order.id, 0))
+
+
+def _readapt(parts: Parts, tenant: str, name: str, version: int | None) -> Order:
+    reference = checked_name(name) if version is None else f"{checked_name(name)}@{version}"
+    spec = {"to": parts.engine.catalogue.get(reference, tenant).reference}
+    order = Order(id=new_id("job"), tenant=tenant, kind="readapt", spec=spec, created_at=now())
+    parts.orders.submit(order)
+    return order
 
 
 def _details(catalogue: Catalogue, reference: str, tenant: str) -> dict[str, Any]:

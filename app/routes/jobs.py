@@ -3,10 +3,12 @@
 import asyncio
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import StreamingResponse
 
 from app.access import CanAdapt, CanRead
 from app.deps import PartsDep
+from app.events import ENDED, events
 from app.openapi import only
 from app.schemas import JobView
 from app.views import job_view
@@ -23,6 +25,36 @@ async def get_job(
 ) -> dict[str, Any]:
     """State and progress of an adapt (by its model's id) or a meta-training."""
     return job_view(await parts.orders.wait(caller.tenant, id, wait))
+
+
+@router.get(
+    "/{id}/events",
+    response_class=StreamingResponse,
+    responses={
+        200: {"description": "A stream of events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        204: {"description": "`Last-Event-ID` is that of the last event: there is nothing more"},
+        **only(404, 503),
+    },
+)
+async def job_events(
+    id: str,
+    caller: CanRead,
+    parts: PartsDep,
+    last_event_id: Annotated[str | None, Header(description="id of the last event that was seen")] = None,
+) -> Response:
+    """How a job gets on, as server-sent events: for `EventSource`, or `curl -N`.
+
+    `progress` (status, step, loss, episodes, seconds to go), `validation` (a point of the validation curve each) and at
+    last `end` with the finished job, after which the stream closes. A connection that was lost goes on from
+    `Last-Event-ID`.
+    """
+    await asyncio.to_thread(parts.orders.record, caller.tenant, id)
+    if last_event_id == ENDED:
+        return Response(status_code=204)
+    seen = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
+    stream = events(parts.orders.watch(caller.tenant, id), seen)
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
 
 
 @router.delete("/{id}", status_code=202, response_model=JobView, responses=only(404, 503))

@@ -6,16 +6,18 @@ import logging
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 
 from app.access import CanAdapt, CanRead
 from app.deps import Parts, PartsDep
-from app.openapi import only
-from app.schemas import ModelList, ModelView
+from app.openapi import PROBLEMS, only
+from app.routes.adapt import awaited_model
+from app.schemas import ModelList, ModelView, ReadaptModelBody
 from app.views import model_view
 from meta_core.errors import CorruptArtifact, Gone, NotFound
-from meta_core.ids import checked_id
-from meta_core.orders import delete_result, now, open_orders_of, results_of
+from meta_core.ids import checked_id, new_id
+from meta_core.orders import Order, delete_result, now, open_orders_of, require_ready, results_of
+from meta_core.readapt import plan
 
 log = logging.getLogger("shotput.api")
 router = APIRouter(prefix="/models", tags=["adapted models"])
@@ -46,6 +48,39 @@ async def delete_model(id: str, caller: CanAdapt, parts: PartsDep) -> Response:
     """Delete an adapted model, its support set, and its order if it is still queued."""
     await asyncio.to_thread(_delete, parts, caller.tenant, id)
     return Response(status_code=204)
+
+
+@router.post(
+    "/{id}/readapt",
+    status_code=201,
+    response_model=ModelView,
+    responses={202: {"model": ModelView, "description": "Accepted; not finished within the wait"}, **PROBLEMS},
+)
+async def readapt_model(
+    id: str,
+    caller: CanAdapt,
+    parts: PartsDep,
+    response: Response,
+    body: ReadaptModelBody | None = None,
+    *,
+    prefer: Annotated[str | None, Header(description="`wait=SECONDS`: how long to wait for the model")] = None,
+) -> dict[str, Any]:
+    """Adapt again to the support set of a model, on another version of its base model: a new adapted model.
+
+    The old one stays as it is. 422 when the two versions read their inputs differently, so that the support set as it
+    is kept cannot serve; 409 while the model is not ready.
+    """
+    order = await asyncio.to_thread(_readapt, parts, caller.tenant, id, body.base if body else None)
+    return await awaited_model(parts, order.tenant, order.id, prefer=prefer, response=response)
+
+
+def _readapt(parts: Parts, tenant: str, id: str, base: str | None) -> Order:
+    record = _existing(parts, tenant, id)
+    require_ready(record["status"], record, id)
+    wanted = Order(id=new_id("mdl"), tenant=tenant, kind="adapt", spec={}, created_at=now())
+    order, support = plan(parts.engine, parts.store, wanted, record, base or record["base"].partition("@")[0])
+    parts.orders.submit(order, support)
+    return order
 
 
 def _existing(parts: Parts, tenant: str, id: str) -> dict[str, Any]:

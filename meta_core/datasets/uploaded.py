@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from meta_core.augment import small_affine
 from meta_core.config import Config
 from meta_core.dataset import Dataset, Split, datasets
 from meta_core.download import Report, silent
-from meta_core.episodes import Augment, ClassSource, Size, TaskSource
+from meta_core.episodes import Augment, ClassSource, Size, TaskSource, draw_members, split_episode
 from meta_core.errors import InvalidTask, NotFound
 from meta_core.format import Format, Reading, open_format
 from meta_core.labels import class_name
@@ -100,11 +101,15 @@ class Uploaded(Dataset):
         augment = small_affine if augmented and self.modality == "image" else None
         return NamedClasses(torch.cat(x), y, names, augment, fewer=not self._divides_classes())
 
-    def examples(self, split: Split) -> Iterator[tuple[Any, Any]]:
-        """Inputs and labels of one part, as they were sent."""
-        wanted = self._parts(split)
+    def describe_by(self, description: Description) -> None:
+        """Read the inputs as a base model does that was trained on others."""
+        self._description = description
+
+    def examples(self, split: Split | None) -> Iterator[tuple[Any, Any]]:
+        """Inputs and labels of one part, or of all, as they were sent."""
+        wanted = None if split is None else self._parts(split)
         for position, example in enumerate(self._all()):
-            if (class_name(example.label) if self._divides_classes() else position) in wanted:
+            if wanted is None or (class_name(example.label) if self._divides_classes() else position) in wanted:
                 yield example.input, example.label
 
     def _tensor(self, inputs: list[Any]) -> Tensor:
@@ -147,13 +152,16 @@ class NamedClasses(ClassSource):
 
     def __init__(self, x: Tensor, y: Tensor, names: list[str], augment: Augment | None, *, fewer: bool) -> None:
         super().__init__(x, y, augment)
+        self.y = y
         self.names = names
         self.fewer = fewer
 
     def draw(self, size: Size, rng: torch.Generator) -> Episode:
-        """As any source of classes does."""
+        """As any source of classes does; it also tells which classes they are."""
         ways = min(size.ways, len(self.members)) if self.fewer else size.ways
-        return super().draw(Size(ways=ways, shots=size.shots, queries=size.queries), rng)
+        size = Size(ways=ways, shots=size.shots, queries=size.queries)
+        chosen = draw_members(self.members, size, rng)
+        return replace(split_episode(self.read(chosen.flatten(), rng), chosen, size), members=self.y[chosen[:, 0]])
 
 
 class PointSource(TaskSource):

@@ -14,6 +14,13 @@ def service() -> Iterator[Service]:
     yield from _running()
 
 
+@pytest.fixture(scope="session")
+def trainer(service: Service) -> Service:
+    """The same with a worker for meta-training and other long work."""
+    service.ready_worker("meta-train")
+    return service
+
+
 @pytest.fixture
 def fragile_service() -> Iterator[Service]:
     yield from _running()

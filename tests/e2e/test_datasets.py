@@ -7,23 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.drawings import FIGURES, draw, png
 from tests.e2e.service import Service
 from tests.running import shotput
 
 LINES = "\n".join(json.dumps({"input": [i % 8, i / 80], "label": f"class {i % 8}"}) for i in range(160))
 TRAINING = {"steps": 4, "ways": 2, "shots": 1, "queries": 2, "validate_every": 2, "validation_tasks": 2}
-
-
-@pytest.fixture(scope="module")
-def trainer(service: Service) -> Iterator[Service]:
-    service.ready_worker("meta-train")
-    yield service
-    worker = service.workers.pop()
-    worker.kill()
-    worker.wait()
 
 
 def archive(classes: int = 8) -> bytes:

@@ -1,0 +1,154 @@
+"""Moving adapted models to another version of their base model, from the support sets that were kept."""
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from meta_core.artifact import pack, unpack
+from meta_core.base import Base
+from meta_core.engine import Engine
+from meta_core.errors import CorruptArtifact, InvalidRequest, InvalidTask, NotFound, Unusable
+from meta_core.ids import id_within, result_key, support_key
+from meta_core.learner import learners
+from meta_core.orders import Order, Result, finish, load_outcome, now, results_of
+from meta_core.store import Store
+
+log = logging.getLogger(__name__)
+
+Record = dict[str, Any]
+KEPT = ("params", "learner", "task", "modality", "classes", "shots", "name", "metadata", "keep_support")
+"""What a model has in common with the one it was made from, unless the base model says otherwise."""
+MOST_TOLD = 1000
+"""Models that the report of a job tells one by one."""
+
+
+def plan(engine: Engine, store: Store, order: Order, record: Record, to: str) -> tuple[Order, bytes]:
+    """An order under the id of `order` that adapts again what `record` shows, on the base model `to`; its support set.
+
+    Raises `InvalidTask` when the stored support set, which is tensors, cannot serve the other version: it reads its
+    inputs differently, or was not kept; `NotFound` when one of the versions is gone.
+    """
+    old = engine.catalogue.get(record["base"], order.tenant)
+    new = engine.catalogue.get(to, order.tenant)
+    if new.reference == old.reference:
+        raise InvalidTask(f"{record['id']} is on {new.reference} already")
+    try:
+        tensors, header = unpack(store.get(support_key(order.tenant, record["id"])))
+    except NotFound:
+        raise InvalidTask(f"the support set of {record['id']} was not kept; adapt again from the examples") from None
+    _check(record["id"], old, new, tuple(tensors["x"].shape[1:]))
+    name, params = _learner(record, old, new)
+    moved = {key: record[key] for key in KEPT if key in record}
+    moved |= {"base": new.reference, "learner": name, "params": params, "readapted_from": record["id"]}
+    support = pack(tensors, {**header, "base": new.reference})
+    return Order(
+        id=order.id, tenant=order.tenant, kind="adapt", spec={"record": moved}, created_at=order.created_at
+    ), support
+
+
+def readapt_all(engine: Engine, store: Store, order: Order, report: Callable[[int, int], None]) -> Record:
+    """Move every adapted model of a base model that is not on the version wanted, each once; what became of each.
+
+    The id of each new model is made of the job's and the old model's: a job that is begun again goes on where it was.
+    A model that was moved before is left to those it was moved to. `report` may raise to stop the work.
+    """
+    to = engine.catalogue.get(order.spec["to"], order.tenant)
+    known = {record["id"]: record for record in _ready(store, order.tenant) if _name(record) == to.name}
+    superseded = {record.get("readapted_from") for record in known.values()}
+    moved, refused = [], []
+    todo = [record for id, record in sorted(known.items()) if record["base"] != to.reference]
+    for done, record in enumerate(todo):
+        report(done, len(todo))
+        id = id_within(order.id, "mdl", record["id"])
+        if id not in known and record["id"] in superseded:
+            continue
+        try:
+            after = known.get(id) or _moved(engine, store, order, record, id)
+        except (InvalidRequest, NotFound, CorruptArtifact, Unusable) as error:
+            refused.append({"from": record["id"], "reason": str(error)})
+        else:
+            moved.append({"from": record["id"], "to": id, "before": _score(record), "after": _score(after)})
+    report(len(todo), len(todo))
+    return {"base": to.reference, "moved": len(moved), "refused": len(refused), **_told(moved, refused)}
+
+
+def _moved(engine: Engine, store: Store, order: Order, record: Record, id: str) -> Record:
+    wanted = Order(id=id, tenant=order.tenant, kind="adapt", spec={}, created_at=now())
+    one, support = plan(engine, store, wanted, record, order.spec["to"])
+    result: Result = engine.adapt_order(one, support)
+    store.create(support_key(order.tenant, id), support)
+    finish(store, one, result)
+    outcome = load_outcome(store, order.tenant, id)
+    if outcome is None or outcome[0] != "ready":
+        raise Unusable(f"{id} is {outcome and outcome[0]}")
+    return outcome[1]
+
+
+def _ready(store: Store, tenant: str) -> Iterator[Record]:
+    for id in results_of(store, tenant, "mdl"):
+        try:
+            outcome = load_outcome(store, tenant, id)
+        except CorruptArtifact as error:
+            log.warning("%s is not moved: %s", result_key(tenant, id), error)
+            continue
+        if outcome is not None and outcome[0] == "ready":
+            yield outcome[1]
+
+
+def _name(record: Record) -> str:
+    return str(record["base"]).partition("@")[0]
+
+
+def _check(id: str, old: Base, new: Base, shape: tuple[int, ...]) -> None:
+    """Raises `InvalidTask` unless both versions make the same tensors of the same inputs."""
+    for what, before, after in (
+        ("modality", old.spec.modality, new.spec.modality),
+        ("preprocessing", _preprocessing(old), _preprocessing(new)),
+        ("description of inputs", old.spec.description, new.spec.description),
+    ):
+        if before != after:
+            raise InvalidTask(
+                f"{id} cannot be moved from {old.reference} to {new.reference}: its support set is kept as it was "
+                f"read, and the {what} differs ({before} and {after}); adapt again from the examples themselves"
+            )
+    if new.spec.shape and new.spec.shape != shape:
+        raise InvalidTask(
+            f"{new.reference} takes inputs of shape {list(new.spec.shape)}; those of {id} are {list(shape)}"
+        )
+
+
+def _preprocessing(base: Base) -> dict[str, Any]:
+    return base.modality().config.model_dump(mode="json")
+
+
+def _learner(record: Record, old: Base, new: Base) -> tuple[str, dict[str, Any]]:
+    """The learner as it was chosen: the base model's own becomes the other's own, with what the caller had changed."""
+    task, name = record["task"], record["learner"]
+    own, config = old.spec.learners.get(task, ("", {}))
+    if name != own:
+        return name, record["params"]
+    other, other_config = new.spec.learners.get(task, ("", {}))
+    if not other:
+        raise InvalidTask(f"{new.reference} does {' and '.join(new.spec.learners)}, not {task}")
+    cls = learners[other]
+    start = cls.Config.parse(other_config, f"learner {other}").model_dump(mode="json")
+    if other != own:
+        return other, start
+    before = cls.Config.parse(config, f"learner {own}").model_dump(mode="json")
+    changed = {key: value for key, value in record["params"].items() if before.get(key) != value}
+    return other, {**start, **changed}
+
+
+def _score(record: Record) -> float | None:
+    scores = record.get("scores") or {}
+    score: float | None = scores.get("loo_accuracy", scores.get("loo_r2"))
+    return score
+
+
+def _told(moved: list[Record], refused: list[Record]) -> Record:
+    both = [(row["before"], row["after"]) for row in moved if row["before"] is not None and row["after"] is not None]
+    told: Record = {"models": moved[:MOST_TOLD], "refusals": refused[:MOST_TOLD]}
+    if both:
+        before, after = (sum(scores) / len(both) for scores in zip(*both, strict=True))
+        told |= {"before": round(before, 4), "after": round(after, 4), "change": round(after - before, 4)}
+    return told
