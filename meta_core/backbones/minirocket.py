@@ -106,21 +106,24 @@ class MiniRocket(Backbone):
 
     def _shares(self, x: Tensor, i: int) -> Tensor:
         """Shares of the steps above each threshold, less the share of a normal distribution: [N, 84 · thresholds]."""
-        answer = convolved(x, self.kernels[i], self.dilations[i])  # [N, 84, steps]
+        answer = convolved(x, self.kernels[i], self.dilations[i]).detach()  # [N, 84, steps]; a share has no slope
         deviation = answer.square().mean(-1, keepdim=True).sqrt()  # the kernels sum to zero
-        shares = [(answer > threshold * deviation).float().mean(-1) for threshold in self.thresholds]
+        above = torch.empty_like(answer)  # written as floats at once, which is several times faster
+        shares = [torch.gt(answer, threshold * deviation, out=above).mean(-1) for threshold in self.thresholds]
         return torch.flatten(torch.stack(shares, -1) - torch.special.ndtr(-self.thresholds), 1)
 
     def _winners(self, x: Tensor, kernels: Tensor, dilation: int) -> Tensor:
         """Roots of what each kernel answered where it was best, and of how often it was worst: [N, 2 · kernels]."""
         answer = convolved(x, kernels, dilation)
         answer = answer.reshape(len(x), self.groups, COMPETITORS, -1)  # [N, groups, 8, steps]
-        (best, winner), worst = answer.max(2), answer.argmin(2)  # [N, groups, steps]
-        nothing = torch.zeros_like(answer[..., 0])  # [N, groups, 8]
-        amount = nothing.scatter_add(-1, winner, best).clamp(min=0)
-        times = nothing.scatter_add(-1, worst, torch.ones_like(best))
-        shares = torch.cat([amount, times], -1) / x.shape[-1]
-        return (shares.sqrt() - math.sqrt(1 / COMPETITORS)).flatten(1)
+        amount = (is_equal(answer, answer.amax(2, keepdim=True)) * answer).mean(-1).clamp(min=0)  # [N, groups, 8]
+        times = is_equal(answer, answer.amin(2, keepdim=True)).mean(-1)
+        return (torch.cat([amount, times], -1).sqrt() - math.sqrt(1 / COMPETITORS)).flatten(1)
+
+
+def is_equal(a: Tensor, b: Tensor) -> Tensor:
+    """1 where they are, 0 elsewhere, in the dtype of `a`."""
+    return torch.eq(a.detach(), b.detach(), out=torch.empty_like(a))
 
 
 def dilations(steps: int) -> list[int]:
