@@ -1,5 +1,6 @@
 """Series and recordings over HTTP, as values and as files."""
 
+import base64
 import io
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.e2e.service import Service
+from tests.tones import wav
 
 SHAPES = {"sine": np.sin, "square": lambda t: np.sign(np.sin(t)), "saw": lambda t: t % (2 * np.pi) - np.pi}
 
@@ -65,3 +67,44 @@ def test_a_bad_series_is_named(service: Service) -> None:
     assert response.status_code == 422
     assert response.json()["errors"][0]["pointer"] == "/support/inputs/1"
     assert "as many steps" in response.json()["detail"]
+
+
+def sound(kind: str, seed: int) -> np.ndarray:
+    """Half a second that rises, falls, or is broken off and taken up again."""
+    rng = np.random.default_rng(seed)
+    t = np.linspace(0, 1, int(rng.integers(3_500, 4_500)))
+    start, end = {"up": (300, 1500), "down": (1500, 300), "broken": (800, 800)}[kind]
+    frequency = rng.uniform(0.9, 1.1) * (start + (end - start) * t)
+    loud = ((t < 0.35) | (t > 0.65)) if kind == "broken" else np.ones_like(t)
+    return 0.3 * loud * np.sin(2 * np.pi * np.cumsum(frequency) / 8_000) + rng.normal(0, 0.002, len(t))
+
+
+SOUNDS = ("up", "down", "broken")
+
+
+def test_recordings_of_every_kind_of_file_are_told_apart(service: Service) -> None:
+    formats = {"WAV": "wav", "FLAC": "flac", "OGG": "ogg", "MP3": "mp3"}
+    files = [
+        (kind, (f"{seed}.{suffix}", wav(sound(kind, seed), 8_000, format)))
+        for kind in SOUNDS
+        for seed, (format, suffix) in enumerate(formats.items())
+    ]
+    response = service.client.post("/adapt", data={"base": "speech"}, files=files)
+    assert response.status_code == 201, response.text
+    model = response.json()
+    assert model["shots"] == dict.fromkeys(SOUNDS, 4)
+    asked = [
+        base64.b64encode(wav(sound(kind, seed), 8_000, "FLAC")).decode() for kind in SOUNDS for seed in range(10, 14)
+    ]
+    predictions = service.predict(model["id"], asked).json()["predictions"]
+    labels = [prediction["label"] for prediction in predictions]
+    assert np.mean([label == kind for label, kind in zip(labels, np.repeat(SOUNDS, 4), strict=True)]) > 0.85
+
+
+def test_a_recording_that_cannot_be_read_is_named(service: Service) -> None:
+    good = base64.b64encode(wav(sound("up", 0), 8_000)).decode()
+    support = {"inputs": [good, good, base64.b64encode(b"RIFF....").decode()], "labels": ["a", "b", "b"]}
+    response = service.adapt({"base": "speech", "support": support})
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["pointer"] == "/support/inputs/2"
+    assert "WAV, FLAC, OGG, MP3" in response.json()["detail"]
