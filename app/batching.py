@@ -11,6 +11,7 @@ from app.bodies import plain_inputs
 from app.cache import ModelCache
 from app.schemas import ArrayInputs
 from meta_core.adapted import AdaptedModel
+from meta_core.conformal import covering, threshold
 from meta_core.engine import Answer, Engine
 from meta_core.errors import Unavailable
 
@@ -27,6 +28,7 @@ class Question:
     tenant: str
     model: str
     inputs: list[Any] | ArrayInputs
+    coverage: float | None = None
 
 
 Item = tuple[AdaptedModel, Tensor]
@@ -52,11 +54,13 @@ class Batcher:
         self._reading += 1
         try:
             item = await asyncio.to_thread(self._read, question)
+            limit = None if question.coverage is None else threshold(item[0].left_out, question.coverage)
         finally:
             self._reading -= 1
         future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
         await self._waiting.put((item, future))
-        return await future
+        answers = await future
+        return answers if limit is None else covering(answers, item[0].classes, limit)
 
     async def run(self) -> None:
         """Answer until cancelled."""

@@ -109,6 +109,12 @@ class PredictBody(Strict):
 
     model: str = Field(description="id of an adapted model")
     inputs: Inputs
+    coverage: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="answer a set of classes, or an interval, that holds the truth this often (conformal)",
+    )
 
 
 class EvaluateBody(Strict):
@@ -181,6 +187,9 @@ class ClassAnswer(BaseModel):
     label: str | int | bool = Field(examples=["small"])
     probability: float = Field(examples=[0.98])
     probabilities: dict[str, float] = Field(examples=[{"small": 0.98, "large": 0.02}])
+    set: list[str | int | bool] | None = Field(
+        None, examples=[["small"]], description="with `coverage`: the classes that hold the true one so often"
+    )
 
 
 class TargetAnswer(BaseModel):

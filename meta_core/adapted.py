@@ -24,6 +24,8 @@ class AdaptedModel:
     shape: tuple[int, ...]
     description: Description
     calibration: float
+    left_out: tuple[float, ...] = ()
+    """How strange each left-out example of the support was, ascending; see `conformal`."""
     state: State
 
     @property
@@ -48,5 +50,6 @@ def unpack_adapted(content: bytes, id: str) -> AdaptedModel:
         shape=tuple(details["shape"]),
         description=details["description"],
         calibration=details["calibration"],
+        left_out=tuple(details.get("left_out", ())),
         state=state,
     )

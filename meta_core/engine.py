@@ -18,6 +18,7 @@ from meta_core.artifact import on_device, pack, unpack
 from meta_core.base import Base
 from meta_core.calibration import calibrated, calibration_of
 from meta_core.catalogue import Catalogue
+from meta_core.conformal import strangeness
 from meta_core.errors import InvalidExample, InvalidTask
 from meta_core.labels import Label, class_name, read_labels
 from meta_core.learner import Learner, learners
@@ -146,6 +147,7 @@ class Engine:
             "shape": shape,
             "description": header["description"],
             "calibration": calibration,
+            "left_out": strangeness(held_out, calibration),
         }
         seconds = round(time.perf_counter() - started, 6)
         record = {"learner": name, "params": params, "scores": quality, "seconds": seconds}

@@ -18,7 +18,7 @@ router = APIRouter(tags=["adapt and predict"])
 FORM = {
     "type": "object",
     "required": ["model"],
-    "properties": {"model": {"type": "string"}},
+    "properties": {"model": {"type": "string"}, "coverage": {"type": "number"}},
     "additionalProperties": {"type": "array", "items": {"type": "string", "format": "binary"}},
 }
 
@@ -26,5 +26,5 @@ FORM = {
 @router.post("/predict", response_model=Predictions, responses=PROBLEMS, openapi_extra=body_of(PredictBody, FORM))
 async def predict(caller: CanPredict, body: Annotated[PredictBody, Depends(predict_body)], parts: PartsDep) -> Response:
     """Ask an adapted model: class probabilities, or mean and 90 % interval, for each input."""
-    answers = await parts.batcher.answer(Question(caller.tenant, body.model, body.inputs))
+    answers = await parts.batcher.answer(Question(caller.tenant, body.model, body.inputs, body.coverage))
     return Response(orjson.dumps({"model": body.model, "predictions": answers}), media_type="application/json")

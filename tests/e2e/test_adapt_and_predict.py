@@ -47,6 +47,12 @@ def test_drawings_are_told_apart_from_three_examples_each(service: Service) -> N
     for prediction in answer["predictions"]:
         assert sum(prediction["probabilities"].values()) == pytest.approx(1, abs=1e-5)
         assert prediction["probability"] == max(prediction["probabilities"].values())
+    asked = {"model": model["id"], "inputs": [base64_png(draw(*NEW[0]))]}
+    covered = service.client.post("/predict", json={**asked, "coverage": 0.8}).json()["predictions"]
+    assert covered[0]["set"][0] == covered[0]["label"]
+    refused = service.client.post("/predict", json={**asked, "coverage": 0.95})
+    assert refused.status_code == 422
+    assert "needs 19 support examples" in refused.json()["detail"]
 
 
 def test_light_ink_and_other_sizes_are_the_same_to_it(service: Service) -> None:
