@@ -36,11 +36,12 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--tasks", type=int, default=600)
     arguments.add_argument("--home", type=Path, default=Path(".shotput/speech"), help="for recordings and bodies")
+    arguments.add_argument("--speakers", nargs="+", choices=SPEAKERS, default=SPEAKERS, help="who is held out in turn")
     given = arguments.parse_args()
     prepare_process(1)
     write_recordings(given.home / "audio")
-    rows = [row for speaker in SPEAKERS for row in measure(speaker, given.home, given.tasks)]
-    write("speech", f"python -m benchmarks.speech --tasks {given.tasks}", rows)
+    rows = [row for speaker in given.speakers for row in measure(speaker, given.home, given.tasks)]
+    write("speech", f"python -m benchmarks.speech --tasks {given.tasks} --speakers {' '.join(given.speakers)}", rows)
 
 
 def measure(speaker: str, home: Path, tasks: int) -> list[dict[str, Any]]:
@@ -84,7 +85,7 @@ def trained(recipe: Recipe, path: Path, home: Path) -> Base:
     """The base model of a recipe, from its file if that was made by the same recipe."""
     if path.exists():
         base = unpack_base(path.read_bytes())
-        if base.provenance["recipe"] == recipe.model_dump():
+        if Recipe.parse(base.provenance["recipe"], "recipe") == recipe:
             return base
     base = meta_train(recipe, version=1, datasets_folder=home, device=torch.device("cpu"), report=show)
     path.write_bytes(base.pack())
