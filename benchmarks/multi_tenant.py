@@ -57,21 +57,17 @@ def main() -> None:
 
 
 def fill(folder: Path, count: int) -> list[str]:
-    """Adapted models in a store, not synced to disk one by one, which would take minutes."""
+    """Adapted models in a store, alike but for their ids, and not synced to disk, which would take minutes."""
     ids = [f"mdl_{i:032x}" for i in range(count)]
     (folder / result_key(TENANT, ids[0])).parent.mkdir(parents=True)
     config = {"scale": 1.0}
     details = {"params": config, "shape": [1, 28, 28], "description": {}, "calibration": 1.0}
+    asked = {"base": "omniglot@1", "learner": "protonet", "task": "classification", "classes": list("abcde")}
+    record = {"id": ids[0], **asked}
+    header = {"tenant": TENANT, "kind": "adapt", "status": "ready", "record": record, "details": details}
+    content = pack({"prototypes": torch.randn(5, 64)}, header)
     for id in ids:
-        asked = {"base": "omniglot@1", "learner": "protonet", "task": "classification", "classes": list("abcde")}
-        header = {
-            "tenant": TENANT,
-            "kind": "adapt",
-            "status": "ready",
-            "record": {"id": id, **asked},
-            "details": details,
-        }
-        (folder / result_key(TENANT, id)).write_bytes(pack({"prototypes": torch.randn(5, 64)}, header))
+        (folder / result_key(TENANT, id)).write_bytes(content.replace(ids[0].encode(), id.encode()))
     return ids
 
 
