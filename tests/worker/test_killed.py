@@ -18,4 +18,4 @@ def test_a_killed_training_is_taken_on_from_its_checkpoint_by_another_worker(sit
     status, record = until(lambda: site.outcome(order))
     assert (status, record["base"]) == ("ready", "sine@1")
     assert f"{order.id}: continues after step {checkpoint['step']}" in site.log()
-    assert Catalogue(site.store).versions("sine") == [1]
+    assert Catalogue(site.store).versions("sine", TENANT) == [1]
