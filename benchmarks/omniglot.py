@@ -84,7 +84,7 @@ def measured(name: str, base: Base, source: ClassSource, most: int, folder: Path
     recipe = base.provenance["recipe"]
     circumstances = {"training": recipe["training"], "start": recipe.get("start"), "learner": own}
     costs = measure_costs(learner, source)
-    frozen = type(learner).encode is Learner.encode
+    frozen = learner.only_embeds
     tasks_of = source
     if frozen:
         tasks_of = embedded(source, learner.backbone, folder)

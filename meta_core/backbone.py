@@ -51,6 +51,25 @@ class Backbone(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """Embeddings [N, D] of inputs [N, *shape]."""
 
+    def before_last(self, x: Tensor) -> Tensor:
+        """What the last block is given, [N, ...], for inputs [N, *shape]; the inputs where there is but one block."""
+        return x
+
+    def last(self, h: Tensor) -> Tensor:
+        """Embeddings [N, D] of what `before_last` made."""
+        return self(h)
+
+    def last_weights(self) -> list[str]:
+        """Names of the weights of the last block."""
+        names = [name for name, _ in self.named_parameters()]
+        block = names[-1].split(".")[: 2 if names[-1].count(".") > 1 else 1] if names else []
+        return [name for name in names if name.split(".")[: len(block)] == block]
+
+    @classmethod
+    def reads(cls, config: AnyConfig) -> dict[str, Any]:
+        """Settings of the modality that suit it best, where it has such; any others that it takes do too."""
+        return {}
+
     def inference(self) -> "Backbone":
         """The same map in a form that only answers, faster where there is one; the weights as they are now."""
         return self

@@ -131,11 +131,11 @@ def _member(member: Member, backbone: Backbone, task: Task) -> Learner:
     cls = learners[member.learner]
     if issubclass(cls, Combination):
         raise InvalidParameter(f"{member.learner} cannot be a member: it has members itself", "members")
-    if cls.encode is not Learner.encode:
-        raise InvalidParameter(f"{member.learner} cannot be a member: it does not take embeddings", "members")
     try:
         learner = build_learner(member.learner, backbone, member.params, task)
     except InvalidTask as error:
         raise InvalidParameter(f"{member.learner} cannot be a member: {error}", "members") from None
+    if not learner.only_embeds:
+        raise InvalidParameter(f"{member.learner} cannot be a member: it does not take embeddings", "members")
     del learner.backbone  # members see embeddings; the weights that make them are the combination's alone
     return learner

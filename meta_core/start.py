@@ -36,7 +36,7 @@ def begin_from(start: Base, learner: Learner) -> None:
 
 def check_frozen(learner: Learner) -> None:
     """Raises `InvalidParameter` unless the learner can be trained on the embeddings of a body that stays as it is."""
-    if type(learner).encode is not Learner.encode:
+    if not learner.only_embeds:
         raise InvalidParameter(f"learner {learner.name} changes the body, which cannot be frozen", "frozen")
     if all(name.startswith(BODY) for name, _ in learner.named_parameters()):
         raise InvalidParameter(f"learner {learner.name} has nothing to train on a frozen body", "frozen")

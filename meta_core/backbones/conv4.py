@@ -48,10 +48,18 @@ class Conv4(Backbone):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, channels, height, width] to [N, width · ⌊height/16⌋ · ⌊width/16⌋]."""
+        return self.last(self.before_last(x))
+
+    def before_last(self, x: Tensor) -> Tensor:
+        """[N, channels, height, width] to [N, width, ⌊height/8⌋, ⌊width/8⌋], after three blocks."""
         z = channels_last(x)
-        for block in self.blocks:
+        for block in self.blocks[:-1]:
             z = F.relu(F.max_pool2d(block(z), 2))
-        return z.flatten(1)  # [N, D]
+        return z
+
+    def last(self, h: Tensor) -> Tensor:
+        """The fourth block."""
+        return F.relu(F.max_pool2d(self.blocks[-1](h), 2)).flatten(1)  # [N, D]
 
     def inference(self) -> Backbone:
         """Normalisation by running statistics becomes part of the convolutions."""

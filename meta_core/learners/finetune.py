@@ -1,19 +1,23 @@
-"""Transfer: a head trained on the embeddings of a frozen body."""
+"""Transfer: a head trained on the embeddings of a body, and a part of that body too."""
 
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Annotated, Literal, NamedTuple, Self
 
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from meta_core.backbone import Backbone
+from meta_core.body_part import Part, before, finished, moving
 from meta_core.config import Config
-from meta_core.inner_loop import DescentConfig, descend
+from meta_core.inner_loop import BODY, DescentConfig, descend
 from meta_core.learner import Learner, learners
 from meta_core.learners.ridge import LEAST_VARIANCE, root_mean_square
 from meta_core.types import Categorical, Gaussian, Prediction, State, Support, Task
 
 SCALES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+Visit = Callable[[State], None]
 UNTRIED_SCALE = 4.0
 """Of the squared distances to class means; what serves when no example can be held out."""
 
@@ -28,6 +32,11 @@ class FinetuneConfig(Config):
     )
     steps: int = Field(100, ge=1, le=1000, description="most gradient steps; every number up to it is tried")
     folds: int = Field(5, ge=2, le=32, description="parts of the support held out in turn")
+    body: Part = Field("frozen", description="what moves after the head: nothing, the body's last block, all of it")
+    body_rates: tuple[Annotated[float, Field(gt=0, le=10)], ...] = Field(
+        (0.01, 0.1), min_length=1, max_length=16, description="learning rates tried where the body moves"
+    )
+    body_steps: int = Field(10, ge=1, le=200, description="most steps of body and head; every number is tried")
 
 
 class Choice(NamedTuple):
@@ -36,6 +45,26 @@ class Choice(NamedTuple):
     scale: float
     steps: int
     rate: float
+
+
+class Frame(NamedTuple):
+    """The units in which a head is fitted: embeddings (z − centre) / size, targets (y − mean) / deviation."""
+
+    centre: Tensor
+    size: Tensor
+    mean: Tensor
+    deviation: Tensor
+
+    def embeddings(self, z: Tensor) -> Tensor:
+        """Of mean 0 and size 1 over the support."""
+        return (z - self.centre) / self.size
+
+
+class Move(NamedTuple):
+    """Head and moved weights of the body, by their names after `BODY`; squared error on the held-out, [K]."""
+
+    state: State
+    squared: Tensor
 
 
 class Examples(NamedTuple):
@@ -47,11 +76,13 @@ class Examples(NamedTuple):
 
 @learners.register("finetune")
 class Finetune(Learner):
-    """θ_new = θ_start + θ_update: gradient descent of a head on a frozen body, as far as it pays (arXiv:1411.1792).
+    """θ_new = θ_start + θ_update: gradient descent of a head, and of the body if asked, as far as it pays.
 
     The start is the nearest class mean, logits −s ‖z − c‖², or the mean of the targets; a hidden layer is added to it
     with a zero output. s, then rate and number of steps, are those under which held-out parts of the support are most
-    likely; none, where nothing beats the start. All F folds at all R rates are descended together.
+    likely; none, where nothing beats the start. All F folds at all R rates are descended together. Then the last block
+    of the body, or all of it, moves together with the head in the same way; the state keeps it only where that beats
+    the head alone (arXiv:1411.1792). Running statistics stay as they are.
     """
 
     Config = FinetuneConfig
@@ -64,35 +95,103 @@ class Finetune(Learner):
         if task == "regression":
             self.without_gradient = "a task best answered by the mean of its targets has no use for the body"
 
+    @property
+    def only_embeds(self) -> bool:
+        """Where the body stays."""
+        return self.config.body == "frozen"
+
+    def train(self, mode: bool = True) -> Self:
+        """Meta-train; the statistics of a body that moves stay as they are."""
+        super().train(mode)
+        if not self.only_embeds:
+            self.backbone.eval()
+        return self
+
+    def inference(self) -> Self:
+        """As it is where weights of the body are changed one by one."""
+        return super().inference() if self.only_embeds else self
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Inputs as far as nothing moves: embeddings [N, D] by a frozen body."""
+        return before(self.backbone, self.config.body, x)
+
     def adapt(self, support: Support) -> State:
-        """The head on raw embeddings; for regression the variance of the answers too, [T]."""
-        centre, size = support.x.mean(0), root_mean_square((support.x - support.x.mean(0)).norm(dim=-1, keepdim=True))
-        x = (support.x - centre) / size
-        held = folds(x, support, self.config.folds)  # [F, N]
+        """Head on raw embeddings, weights of the body that moved; for regression the variance of the answers, [T]."""
+        z = self._embed({}, support.x)
+        frame = _frame(z, support)
+        y = support.one_hot() if support.ways is not None else (support.y - frame.mean) / frame.deviation
+        examples = Examples(frame.embeddings(z), y)
+        held = folds(examples.x, replace(support, x=z, unlabelled=None), self.config.folds)  # [F, N]
+        choice = self._choose(examples, held)
+        fitted = self._fit(examples, held, choice)
+        names = moving(self.backbone, self.config.body)
+        if names and len(held):
+            body: State = {BODY + name: self.backbone.get_parameter(name) for name in names}
+            fitted = self._move(support.x, examples, frame, held=held, choice=choice, fitted=fitted, body=body)
+        head = {name: value for name, value in fitted.state.items() if not name.startswith(BODY)}
+        moved = {name: value for name, value in fitted.state.items() if name.startswith(BODY)}
         if support.ways is not None:
-            head = self._fit(Examples(x, support.one_hot()), held)[0]
-            return unframed(head, centre, size)
-        mean, deviation = support.y.mean(0), root_mean_square(support.y - support.y.mean(0))
-        head, variance = self._fit(Examples(x, (support.y - mean) / deviation), held)
-        head = unframed(head, centre, size, deviation)
-        return head | {"head.bias": head["head.bias"] + mean, "variance": variance * deviation.square()}
+            return unframed(head, frame.centre, frame.size) | moved
+        head = unframed(head, frame.centre, frame.size, frame.deviation)
+        head["head.bias"] = head["head.bias"] + frame.mean
+        return head | moved | {"variance": fitted.squared.clamp(min=LEAST_VARIANCE) * frame.deviation.square()}
 
     def predict(self, state: State, z: Tensor) -> Prediction:
         """The head's answers."""
-        answer = output(state, z)
+        answer = output(state, self._embed(state, z))
         if self.task == "classification":
             return Categorical(answer.log_softmax(-1))
         return Gaussian(answer, state["variance"].expand_as(answer))
 
-    def _fit(self, examples: Examples, held: Tensor) -> tuple[State, Tensor]:
-        """The head, and the mean squared error on held-out examples, [K]."""
-        choice = self._choose(examples, held)
+    def _embed(self, state: State, h: Tensor) -> Tensor:
+        if self.only_embeds:
+            return h  # a member of a combination has no body
+        weights = {name.removeprefix(BODY): value for name, value in state.items() if name.startswith(BODY)}
+        return finished(self.backbone, self.config.body, h, weights)
+
+    def _fit(self, examples: Examples, held: Tensor, choice: Choice) -> Move:
+        """The head alone."""
         head = self._descend(examples, torch.ones_like(examples.x[:, 0]), choice)
         if not len(held) or self.task == "classification":
-            return head, torch.ones_like(examples.y[0])
+            return Move(head, torch.ones_like(examples.y[0]))
         answers = output(self._descend(examples, (~held).to(examples.x), choice), examples.x)  # [F, N, K]
-        squared = (answers - examples.y).square()[held].mean(0)  # [K]
-        return head, squared.clamp(min=LEAST_VARIANCE)
+        return Move(head, (answers - examples.y).square()[held].mean(0))
+
+    def _move(
+        self, h: Tensor, examples: Examples, frame: Frame, *, held: Tensor, choice: Choice, fitted: Move, body: State
+    ) -> Move:
+        """Body and head after the steps that answer held-out examples best; the head as it was, if that is none."""
+
+        def answers(leaves: State, chosen: Tensor) -> Tensor:
+            return output(leaves, frame.embeddings(self._embed(leaves, h[chosen])))
+
+        def descended(head: State, kept: Tensor, config: DescentConfig, visit: Visit | None = None) -> State:
+            y = examples.y[kept]
+            return descend(lambda leaves: self._of(answers(leaves, kept), y).mean(), head | body, config, None, visit)
+
+        steps, rates = self.config.body_steps, self.config.body_rates
+        runs: list[list[list[Tensor]]] = []  # [F][R][1 + steps] of [held out, K]
+        with torch.no_grad():
+            for fold in held:
+                head = self._descend(examples, (~fold).to(examples.x), choice)
+                alone = answers(head | body, fold)
+                told: list[list[Tensor]] = [[alone] for _ in rates]
+                for rate, row in zip(rates, told, strict=True):
+                    config = DescentConfig(steps=steps, rate=rate)
+                    descended(head, ~fold, config, lambda leaves, row=row, fold=fold: row.append(answers(leaves, fold)))  # type: ignore[misc]
+                runs.append(told)
+            y = torch.cat([examples.y[fold] for fold in held])
+            table = torch.stack(
+                [self._of(_joined(runs, r, step), y).mean() for step in range(steps + 1) for r in range(len(rates))]
+            )
+            best = int(table.nan_to_num(nan=torch.inf).argmin())  # the first of equals: the fewest steps
+            step, r = divmod(best, len(rates))
+        if not step:
+            return fitted
+        config = DescentConfig(steps=step, rate=rates[r])
+        everything = torch.ones(len(h), dtype=torch.bool, device=h.device)
+        state = descended(fitted.state, everything, config)
+        return Move(state, (_joined(runs, r, step) - y).square().mean(0))
 
     def _descend(self, examples: Examples, weight: Tensor, choice: Choice) -> State:
         """Heads fitted to examples weighted by [..., N]."""
@@ -158,10 +257,27 @@ class Finetune(Learner):
 
     def _losses(self, head: State, examples: Examples) -> Tensor:
         """Of each example, [..., N]."""
-        answer = output(head, examples.x)  # [..., N, K]
+        return self._of(output(head, examples.x), examples.y)
+
+    def _of(self, answer: Tensor, y: Tensor) -> Tensor:
+        """The loss of each answer [..., N, K] to what is right [N, K], [..., N]."""
         if self.task == "classification":
-            return -(answer.log_softmax(-1) * examples.y).sum(-1)
-        return 0.5 * (answer - examples.y).square().sum(-1)
+            return -(answer.log_softmax(-1) * y).sum(-1)
+        return 0.5 * (answer - y).square().sum(-1)
+
+
+def _frame(z: Tensor, support: Support) -> Frame:
+    centre = z.mean(0)
+    size = root_mean_square((z - centre).norm(dim=-1, keepdim=True))
+    if support.ways is not None:
+        return Frame(centre, size, torch.zeros_like(size), torch.ones_like(size))
+    mean = support.y.mean(0)
+    return Frame(centre, size, mean, root_mean_square(support.y - mean))
+
+
+def _joined(runs: list[list[list[Tensor]]], rate: int, step: int) -> Tensor:
+    """Answers to all that was held out, one fold after the other."""
+    return torch.cat([told[rate][step] for told in runs])
 
 
 def output(head: State, x: Tensor) -> Tensor:

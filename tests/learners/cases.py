@@ -17,7 +17,7 @@ MORE_SETTINGS: Mapping[str, list[dict[str, Any]]] = {
     "maml": [{"first_order": True}, {"layer_rates": 5, "multi_step": 0.5}],
     "anil": [{"first_order": True}],
     "cnp": [{"targets": "scaled"}],
-    "finetune": [{"head": "mlp"}],
+    "finetune": [{"head": "mlp"}, {"body": "last", "body_steps": 2, "folds": 2, "steps": 5}],
     "clusters": [{"prototypes": 1}],
     "stack": [{"members": ["ridge", "tree"]}],
     "cosine": [{"first_order": True}],

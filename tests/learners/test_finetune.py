@@ -56,6 +56,51 @@ def test_noise_is_answered_by_the_start_and_a_line_is_learned() -> None:
     assert of_noise["variance"] > 0.5
 
 
+def rings() -> Support:
+    """Inside or outside of a circle."""
+    x = torch.randn(60, 4, generator=torch.Generator().manual_seed(2)).double()
+    return Support(x, (x[:, :2].norm(dim=1) > 1.2).long(), 2)
+
+
+def test_the_body_moves_with_the_head_as_by_stochastic_gradient_descent() -> None:
+    values = {"body": "all", "steps": 1, "rates": (1e-6,), "body_steps": 6, "body_rates": (0.3,), "folds": 3}
+    learner, support = build(("finetune", values, "classification")), rings()
+    state = learner.adapt(support)
+    network = copy.deepcopy(learner.backbone)
+    with torch.no_grad():
+        z = network(support.x)
+        centre, size = z.mean(0), (z - z.mean(0)).square().sum(-1).mean().sqrt()
+        held = folds((z - centre) / size, support, 3)
+        choice = learner._choose(Examples((z - centre) / size, support.one_hot()), held)
+        start = learner._fit(Examples((z - centre) / size, support.one_hot()), held, choice).state
+    weight, bias = (nn.Parameter(start[f"head.{name}"].clone()) for name in ("weight", "bias"))
+    optimizer = torch.optim.SGD([*network.parameters(), weight, bias], 0.3)
+    for _ in range(6):
+        optimizer.zero_grad()
+        F.cross_entropy(F.linear((network(support.x) - centre) / size, weight, bias), support.y).backward()
+        optimizer.step()
+    moved = {name: value for name, value in state.items() if name.startswith("backbone.")}
+    assert_close(moved, {f"backbone.{name}": value.detach() for name, value in network.named_parameters()})
+
+
+def test_a_body_that_does_not_pay_to_move_is_not_kept() -> None:
+    support = draw("classification", counts=(20, 20)).support  # noise
+    learner = build(("finetune", {"body": "all", "body_rates": (0.5,)}, "classification"))
+    assert set(learner.adapt(support)) == {"head.weight", "head.bias"}
+
+
+def test_the_last_block_alone_moves_and_what_comes_before_it_is_run_once() -> None:
+    learner, support = (
+        build(("finetune", {"body": "last"}, "classification"), "conv4"),
+        draw("classification", (1, 16, 16)).support,
+    )
+    h = learner.encode(support.x)
+    assert h.shape == (9, 16, 2, 2)
+    assert_close(learner._embed({}, h), learner.backbone(support.x))
+    named = {name for name, _ in learner.backbone.named_parameters() if name.startswith("blocks.3.")}
+    assert set(learner.backbone.last_weights()) == named
+
+
 def test_a_held_out_example_leaves_another_of_its_class() -> None:
     support = draw("classification", counts=(1, 2, 7)).support
     held = folds(support.x, support, 5)
