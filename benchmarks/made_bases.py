@@ -1,6 +1,7 @@
 """Base models that a benchmark makes from recipes, once, and keeps in a folder."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -45,3 +46,14 @@ def train(recipe: Recipe, folder: Path, data: Path) -> Base:
 def shipped(name: str) -> Base:
     """A base model that comes with the program."""
     return unpack_base((SHIPPED / f"{name}.safetensors").read_bytes())
+
+
+def with_views(base: Base) -> Base:
+    """The same base model with embeddings averaged over five places of each image."""
+    body = "backbone."
+    weights = {
+        f"{body}body.{name.removeprefix(body)}" if name.startswith(body) else name: value
+        for name, value in base.weights.items()
+    }
+    config = {"backbone": base.spec.backbone, "params": base.spec.backbone_config}
+    return replace(base, spec=replace(base.spec, backbone="views", backbone_config=config), weights=weights)

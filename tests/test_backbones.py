@@ -11,6 +11,8 @@ from meta_core.modality import build_modality
 
 SHAPES = {
     "conv4": (1, 28, 28),
+    "resnet12": (1, 28, 28),
+    "views": (1, 28, 28),
     "mlp": (6,),
     "identity": (2, 3),
     "spectrogram-conv": (1, 24, 40),
@@ -19,7 +21,11 @@ SHAPES = {
     "text-hash": (64,),
     "sentence-transformers": (64,),
 }
-CONFIGS = {"sentence-transformers": {"model": "all-MiniLM-L6-v2"}}
+CONFIGS = {
+    "sentence-transformers": {"model": "all-MiniLM-L6-v2"},
+    "resnet12": {"widths": (8, 8, 16, 16)},
+    "views": {"params": {"width": 8}},
+}
 OF_TEXTS = {"text-hash", "sentence-transformers"}
 
 
@@ -97,3 +103,28 @@ def test_fixed_normalisation_answers_like_the_batch_normalisation_it_comes_from(
     x = torch.randn(4, 1, 28, 28)
     torch.testing.assert_close(fixed.train()(x), batch.eval()(x), atol=1e-5, rtol=1e-4)
     assert fixed.normalisation == "fixed"
+
+
+def test_resnet12_has_as_many_weights_as_is_published() -> None:
+    wide = build_backbone("resnet12", (3, 84, 84), {"widths": (64, 160, 320, 640)})
+    assert sum(value.numel() for value in wide.parameters()) == 12_424_320  # the 12.4 million of MetaOptNet
+
+
+def test_resnet12_pools_before_the_last_activation_to_the_same_effect() -> None:
+    torch.manual_seed(0)
+    ours = build_backbone("resnet12", (1, 28, 28), {"widths": (8, 8, 16, 16)}).eval()
+    z = x = torch.randn(3, 1, 28, 28)
+    leaky = nn.LeakyReLU(0.1)
+    for block in ours.blocks:  # type: ignore[union-attr]
+        (a, b, c), shortcut = block.convolutions, block.shortcut  # type: ignore[union-attr]
+        z = nn.MaxPool2d(2)(leaky(c(leaky(b(leaky(a(z))))) + shortcut(z)))
+    torch.testing.assert_close(ours(x), z.mean((2, 3)), atol=1e-5, rtol=1e-4)
+
+
+def test_views_are_the_mean_of_five_places() -> None:
+    torch.manual_seed(0)
+    views = build_backbone("views", (1, 28, 28), {"params": {"width": 8}, "pixels": 2}).eval()
+    x = torch.zeros(2, 1, 28, 28)
+    x[..., 5:20, 5:20] = torch.rand(2, 1, 15, 15)  # nothing is moved out of the image
+    places = [x, *(x.roll(step, axis) for step in (2, -2) for axis in (2, 3))]
+    torch.testing.assert_close(views(x), torch.stack([views.body(place) for place in places]).mean(0))  # type: ignore[operator]

@@ -14,6 +14,7 @@ from meta_core.types import Episode, State, Task
 class MAMLConfig(InnerLoopConfig):
     """The inner loop, and what MAML++ adds to it."""
 
+    head_rate: float | None = Field(None, gt=0, le=100, description="learning rate of the head; null: that of the body")
     layer_rates: int = Field(
         0,
         ge=0,
@@ -47,10 +48,13 @@ class MAML(WholeNetwork):
 
     def rate(self, step: int, name: str) -> Tensor | float:
         """That of the tensor and step, or the same for all."""
+        rate = self.config.rate
+        if self.config.head_rate is not None and name.startswith("head."):
+            rate = self.config.head_rate
         if not self.config.layer_rates:
-            return self.config.rate
+            return rate
         row = min(step, self.config.layer_rates - 1)
-        return self.config.rate * (1 + self.rates[row, self.leaves.index(name)])
+        return rate * (1 + self.rates[row, self.leaves.index(name)])
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """The learned rates, if any, without weight decay."""
