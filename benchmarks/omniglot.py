@@ -83,7 +83,7 @@ def measured(name: str, base: Base, source: ClassSource, most: int, folder: Path
     learner = base.learner_for(name, config if name == own else {}, base.spec.shape, "classification")
     recipe = base.provenance["recipe"]
     circumstances = {"training": recipe["training"], "start": recipe.get("start"), "learner": own}
-    costs = measure_costs(learner, source)
+    at, costs = commit(), measure_costs(learner, source)
     frozen = learner.only_embeds
     tasks_of = source
     if frozen:
@@ -94,7 +94,7 @@ def measured(name: str, base: Base, source: ClassSource, most: int, folder: Path
         size, seed = Size(ways=ways, shots=shots, queries=QUERIES), 1000 * ways + shots
         result = evaluate(learner, tasks_of, size, tasks, torch.Generator().manual_seed(seed))
         scores = {key: getattr(result, key) for key in ("accuracy", "interval", "nll", "ece", "tasks")}
-        told = {"seed": seed, "episode_hash": episode_hash(source, size, tasks, seed), "commit": commit()}
+        told = {"seed": seed, "episode_hash": episode_hash(source, size, tasks, seed), "commit": at}
         yield {"learner": name, "ways": ways, "shots": shots, **scores, **costs, **told, "base": circumstances}
 
 

@@ -19,7 +19,7 @@ class ViewsConfig(Config):
     params: dict[str, Any] = Field(
         default_factory=dict, description="its parameters", json_schema_extra=MADE_WITH_THE_WEIGHTS
     )
-    pixels: int = Field(1, ge=1, le=64, description="how far up, down, left and right the image is moved")
+    pixels: int = Field(2, ge=1, le=64, description="how far up, down, left and right the image is moved")
 
 
 @backbones.register("views")
