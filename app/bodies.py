@@ -14,7 +14,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from app.dense_json import read_dense
-from app.schemas import MOST_INPUTS, AdaptBody, ArrayInputs, PredictBody
+from app.schemas import MOST_INPUTS, AdaptBody, ArrayInputs, ExamplesBody, PredictBody
 from meta_core.errors import InvalidRequest
 from meta_core.npy import read_npy
 
@@ -54,6 +54,15 @@ async def adapt_body(request: Request) -> AdaptBody:
         "unlabelled": [content for label, content in files if label == UNLABELLED],
     }
     return validated(AdaptBody, {**fields, "support": support})
+
+
+async def examples_body(request: Request) -> ExamplesBody:
+    """The body of /models/{id}/examples; in a form, each file is an example and its field's name the label."""
+    if not _is_form(request):
+        return await _json(request, ExamplesBody)
+    fields, files = await _form(request)
+    labels, inputs = [label for label, _ in files], [content for _, content in files]
+    return validated(ExamplesBody, {**fields, "inputs": inputs, "labels": labels})
 
 
 async def predict_body(request: Request) -> PredictBody:

@@ -19,7 +19,7 @@ from app.deps import Parts
 from app.openapi import only
 from app.orders import Orders
 from app.rates import Rates
-from app.routes import adapt, bases, datasets, evaluate, health, jobs, learners, meta_train, models, predict
+from app.routes import adapt, bases, datasets, evaluate, examples, health, jobs, learners, meta_train, models, predict
 from app.settings import Settings
 from meta_core.catalogue import Catalogue
 from meta_core.engine import Engine
@@ -77,7 +77,7 @@ def create_app(
     app.add_middleware(Authentication, ring=ring)
     app.state.parts = parts
     errors.install(app)
-    for module in (adapt, predict, models, jobs, bases, learners, datasets, evaluate, meta_train):
+    for module in (adapt, predict, models, examples, jobs, bases, learners, datasets, evaluate, meta_train):
         app.include_router(module.router, responses=only(401, 403))
     app.include_router(health.router)
     check_scopes(app)

@@ -92,6 +92,21 @@ class AdaptBody(Strict):
         return value
 
 
+class ExamplesBody(Strict):
+    """Labelled examples for a model to learn too."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"inputs": [{"length": 3.1, "colour": "red"}], "labels": ["middling"]}]},
+    )
+
+    inputs: Inputs
+    labels: list[Any] = Field(max_length=100_000, description="as in `/adapt`, of the same kind; new classes too")
+    learner: str | None = Field(
+        None, description="another learner, or `auto` to choose anew; as the model before was asked for if not given"
+    )
+
+
 class PredictBody(Strict):
     """Inputs for an adapted model."""
 
@@ -248,10 +263,48 @@ class ModelView(BaseModel):
     name: str | None = Field(None, examples=["signatures of branch 7"])
     metadata: dict[str, Any] = Field(default_factory=dict, examples=[{"customer": 7}])
     keep_support: bool = Field(True, description="whether the support set is kept beside the model")
+    parent: str | None = Field(
+        None, examples=["mdl_0193a5b0c7d27a4e8f00112233445565"], description="model whose next version it is"
+    )
+    version: int = Field(1, examples=[2], description="one more than its parent's; 1 where there is none")
+    lineage: str | None = Field(
+        None, examples=["mdl_0193a5b0c7d27a4e8f00112233445565"], description="the first of the versions"
+    )
+    change: dict[str, int] | None = Field(
+        None, examples=[{"added": 1}], description="how its support set differs from its parent's"
+    )
+    described_by: str | None = Field(
+        None,
+        examples=["mdl_0193a5b0c7d27a4e8f00112233445565"],
+        description="model whose support set described the inputs (columns, categories, means, lengths); own if null",
+    )
     created_at: str = Field(examples=["2026-11-21T09:30:00.123Z"])
     seconds: float | None = Field(None, examples=[0.004])
     error: Failure | None = None
     links: dict[str, str] = Field(examples=[{"self": "/models/mdl_…", "predict": "/predict", "job": "/jobs/mdl_…"}])
+
+
+class Version(BaseModel):
+    """One of the models that came of a first one by changes of its support set."""
+
+    id: str = Field(examples=["mdl_0193a5b0c7d27a4e8f00112233445566"])
+    status: Literal["queued", "running", "ready", "failed", "cancelled", "deleted"] = Field(examples=["ready"])
+    version: int | None = Field(None, examples=[2])
+    parent: str | None = Field(None, examples=["mdl_0193a5b0c7d27a4e8f00112233445565"])
+    children: list[str] = Field(examples=[["mdl_0193a5b0c7d27a4e8f00112233445567"]])
+    change: dict[str, int] | None = Field(None, examples=[{"added": 1}])
+    base: str | None = Field(None, examples=["omniglot@1"])
+    learner: str | None = Field(None, examples=["protonet"])
+    shots: dict[str, int] | None = Field(None, examples=[{"a": 5, "b": 6}])
+    scores: dict[str, Any] | None = Field(None, examples=[{"loo_accuracy": 0.97}])
+    created_at: str | None = Field(None, examples=["2026-11-21T09:30:00.123Z"])
+
+
+class Versions(BaseModel):
+    """All versions of a model, oldest first."""
+
+    lineage: str = Field(examples=["mdl_0193a5b0c7d27a4e8f00112233445565"], description="the first of them")
+    data: list[Version]
 
 
 class ModelList(BaseModel):

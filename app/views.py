@@ -11,7 +11,21 @@ def model_view(record: dict[str, Any]) -> dict[str, Any]:
     """An adapted model, or the order for one."""
     id = record["id"]
     links = {"self": f"/models/{id}", "predict": "/predict", "job": f"/jobs/{id}", "base": f"/bases/{record['base']}"}
-    return {**{key: value for key, value in record.items() if key != "kind"}, "links": links}
+    links["versions"] = f"/models/{id}/versions"
+    return {"lineage": id, **{key: value for key, value in record.items() if key != "kind"}, "links": links}
+
+
+def versions_view(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Models of one lineage, each with what came of it directly."""
+    shown = ("id", "status", "parent", "change", "base", "learner", "shots", "scores", "created_at")
+    return [
+        {
+            **{key: record[key] for key in shown if key in record},
+            "version": None if record["status"] == "deleted" else record.get("version", 1),
+            "children": [other["id"] for other in records if other.get("parent") == record["id"]],
+        }
+        for record in records
+    ]
 
 
 def job_view(record: dict[str, Any]) -> dict[str, Any]:

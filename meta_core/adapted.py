@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from meta_core.artifact import unpack
+from meta_core.kept import split_kept
 from meta_core.labels import Label
 from meta_core.modality import Description
 from meta_core.orders import checked_header
@@ -36,8 +37,9 @@ class AdaptedModel:
 
 def unpack_adapted(content: bytes, id: str) -> AdaptedModel:
     """An adapted model from its artifact. Raises `Gone`, `Unusable` or `CorruptArtifact`."""
-    state, header = unpack(content)
+    tensors, header = unpack(content)
     checked_header(header, id)
+    state, _ = split_kept(tensors)
     record, details = header["record"], header["details"]
     return AdaptedModel(
         id=record["id"],

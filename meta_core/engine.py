@@ -20,6 +20,7 @@ from meta_core.calibration import calibrated, calibration_of
 from meta_core.catalogue import Catalogue
 from meta_core.conformal import strangeness
 from meta_core.errors import InvalidExample, InvalidTask
+from meta_core.kept import encode_support, to_keep
 from meta_core.labels import Label, class_name, read_labels
 from meta_core.learner import Learner, learners
 from meta_core.limits import Limits
@@ -88,27 +89,50 @@ class Engine:
         description = base.spec.description or modality.describe(request.inputs)
         x = modality.read(request.inputs, description)
         tensors = {"x": x, "y": labels.y} | _read_unlabelled(request.unlabelled, modality, description)
-        name, params = _choice(base, request, labels.task)
-        if name == auto.NAME:
-            auto.candidates(base, labels.task, auto.AutoConfig(**params))
-            _check_shape(base, tuple(x.shape[1:]))
-        else:
-            self._checked_learner(base, name, params, tuple(x.shape[1:]), labels.task)
-        if len(request.unlabelled) and (name == auto.NAME or not learners[name].uses_unlabelled):
-            able = ", ".join(known for known in learners if learners[known].uses_unlabelled)
-            raise InvalidTask(f"learner {name} makes no use of unlabelled inputs; these do: {able}")
+        name, params = self.settle(
+            base,
+            learner=request.learner,
+            params=request.params,
+            task=labels.task,
+            shape=tuple(x.shape[1:]),
+            unlabelled=len(request.unlabelled),
+        )
         record = {
             "base": base.reference,
             "learner": name,
             "params": params,
             "task": labels.task,
             "modality": base.spec.modality,
-            "classes": list(labels.classes) if labels.classes else None,
-            "shots": labels.shots() if labels.classes else {"examples": len(labels.y)},
+            **labels.counted(),
             "unlabelled": len(request.unlabelled),
         }
         header = {"kind": "support", "base": base.reference, "description": description}
         return record, pack(tensors, header)
+
+    def settle(
+        self,
+        base: Base,
+        *,
+        learner: str | None,
+        params: Mapping[str, Any] | None,
+        task: Task,
+        shape: tuple[int, ...],
+        unlabelled: int,
+    ) -> tuple[str, dict[str, Any]]:
+        """Name and complete parameters of the learner that a request means, for inputs of a shape.
+
+        Raises `NotFound`, `InvalidParameter` or `InvalidTask` when it cannot be had.
+        """
+        name, values = _choice(base, learner, params, task, unlabelled)
+        if name == auto.NAME:
+            auto.candidates(base, task, auto.AutoConfig(**values))
+            _check_shape(base, shape)
+        else:
+            self._checked_learner(base, name, values, shape, task)
+        if unlabelled and (name == auto.NAME or not learners[name].uses_unlabelled):
+            able = ", ".join(known for known in learners if learners[known].uses_unlabelled)
+            raise InvalidTask(f"learner {name} makes no use of unlabelled inputs; these do: {able}")
+        return name, values
 
     def adapt_order(self, order: Order, support: bytes) -> Result:
         """Carry out an accepted adapt: the `ready` result with the state, its scores and its calibration."""
@@ -128,9 +152,8 @@ class Engine:
             asked["task"],
         )
         with torch.no_grad():
-            inputs = [tensors[part].to(self.device) for part in ("x", "unlabelled") if part in tensors]
-            z, *unlabelled = encode_together(learner, inputs)
-            task = Support(z, tensors["y"].to(self.device), ways, *unlabelled)
+            encoded = encode_support(learner, tensors, self.device)
+            task = Support(encoded["x"], tensors["y"].to(self.device), ways, encoded.get("unlabelled"))
             if name == auto.NAME:
                 learner, choice = self._chosen(base, shape, task, auto.AutoConfig(**params))
                 name, params = choice.learner, own_params(base, choice.learner, task.task)
@@ -148,10 +171,12 @@ class Engine:
             "description": header["description"],
             "calibration": calibration,
             "left_out": strangeness(held_out, calibration),
+            **({"auto": asked["params"]} if asked["learner"] == auto.NAME else {}),
         }
+        kept = to_keep(learner, tensors, encoded) if asked.get("keep_support", True) else {}
         seconds = round(time.perf_counter() - started, 6)
         record = {"learner": name, "params": params, "scores": quality, "seconds": seconds}
-        return Result(status="ready", record=record, details=details, tensors=state)
+        return Result(status="ready", record=record, details=details, tensors=state | kept)
 
     def _chosen(
         self, base: Base, shape: tuple[int, ...], task: Support, config: auto.AutoConfig
@@ -272,18 +297,20 @@ def own_params(base: Base, name: str, task: Task) -> dict[str, Any]:
     return learners[name].Config.parse(config if name == own else {}, f"learner {name}").model_dump(mode="json")
 
 
-def _choice(base: Base, request: TaskRequest, task: Task) -> tuple[str, dict[str, Any]]:
+def _choice(
+    base: Base, learner: str | None, params: Mapping[str, Any] | None, task: Task, unlabelled: int
+) -> tuple[str, dict[str, Any]]:
     """Name and complete parameters of the learner that a request means."""
     own, config = base.spec.learners.get(task, ("", {}))
-    if not own and request.learner in (None, auto.NAME):
+    if not own and learner in (None, auto.NAME):
         raise InvalidTask(f"{base.reference} does {' and '.join(base.spec.learners)}; the labels ask for {task}")
-    name = request.learner or (own if len(request.unlabelled) else auto.NAME)
+    name = learner or (own if unlabelled else auto.NAME)
     if name == auto.NAME:
-        return name, auto.AutoConfig.parse(request.params or {}, auto.NAME).model_dump(mode="json")
+        return name, auto.AutoConfig.parse(params or {}, auto.NAME).model_dump(mode="json")
     cls = learners[name]
     owner = f"learner {name}"
     start = cls.Config.parse(config if name == own else {}, owner)
-    chosen = start.changed(request.params, owner) if request.params else start
+    chosen = start.changed(params, owner) if params else start
     return name, chosen.model_dump(mode="json")
 
 

@@ -79,6 +79,16 @@ def support_key(tenant: str, id: str) -> str:
     return f"{checked_tenant(tenant)}/supports/{checked_id(id)}.safetensors"
 
 
+def lineage_folder(tenant: str, id: str) -> str:
+    """Where it lies which models came of a first one by changes of its support set."""
+    return f"{checked_tenant(tenant)}/lineages/{checked_id(id)}"
+
+
+def lineage_key(tenant: str, first: str, id: str) -> str:
+    """Where it lies that a model came of that first one."""
+    return f"{lineage_folder(tenant, first)}/{checked_id(id)}"
+
+
 def result_key(tenant: str, id: str) -> str:
     """Where the one outcome of an order lies: an adapted model, or what became of a job."""
     folder = "models" if checked_id(id).startswith("mdl_") else "jobs"

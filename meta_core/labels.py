@@ -34,6 +34,11 @@ class Labels:
         counts = Counter(self.y.tolist()) if self.classes is not None else {}
         return {class_name(label): counts[index] for index, label in enumerate(self.classes or ())}
 
+    def counted(self) -> dict[str, Any]:
+        """What the record of a model shows of them."""
+        classes = list(self.classes) if self.classes else None
+        return {"classes": classes, "shots": self.shots() if classes else {"examples": len(self.y)}}
+
 
 def read_labels(values: Sequence[Any], task: Task | None = None) -> Labels:
     """Labels of a support set; `task` decides where numbers could mean either.

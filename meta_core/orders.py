@@ -15,7 +15,7 @@ from torch import Tensor
 
 from meta_core.artifact import Header, header_length, pack, unpack_header
 from meta_core.errors import CorruptArtifact, Gone, InvalidTask, NotFound, NotReady, Unusable
-from meta_core.ids import checkpoint_key, order_key, result_key, support_key
+from meta_core.ids import checkpoint_key, lineage_folder, lineage_key, order_key, result_key, support_key
 from meta_core.store import Store
 
 Kind = Literal["adapt", "meta-train"]
@@ -107,9 +107,31 @@ def accept(store: Store, order: Order, support: bytes | None = None) -> None:
     """Make an order durable. Only after this may it be queued, and its acceptance be told."""
     if support is not None:
         store.create(support_key(order.tenant, order.id), support)
+    note_version(store, order)
     store.create(order_key(order.tenant, order.id), json.dumps(asdict(order), allow_nan=False).encode())
     if load_outcome(store, order.tenant, order.id) is not None:  # it was accepted before, and carried out meanwhile
         _close(store, order)
+
+
+def next_version(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the record of a model says of its place after the one it was made from."""
+    return {
+        "parent": record["id"],
+        "version": record.get("version", 1) + 1,
+        "lineage": record.get("lineage", record["id"]),
+    }
+
+
+def note_version(store: Store, order: Order) -> None:
+    """Make a model that was made from another one known to its lineage."""
+    if first := order.spec.get("record", {}).get("lineage"):
+        store.create(lineage_key(order.tenant, first, order.id), b"")
+
+
+def versions_of(store: Store, tenant: str, lineage: str) -> list[str]:
+    """Ids of a first model and of all that came of it, oldest first; some may be deleted, or never have been made."""
+    later = (key.rsplit("/", 1)[-1] for key in store.keys(lineage_folder(tenant, lineage)))
+    return [lineage, *sorted(later)]
 
 
 def load_order(store: Store, tenant: str, id: str) -> Order | None:

@@ -9,14 +9,27 @@ from meta_core.base import Base
 from meta_core.engine import Engine
 from meta_core.errors import CorruptArtifact, InvalidRequest, InvalidTask, NotFound, Unusable
 from meta_core.ids import id_within, result_key, support_key
+from meta_core.kept import EMBEDDINGS
 from meta_core.learner import learners
-from meta_core.orders import Order, Result, finish, load_outcome, now, results_of
+from meta_core.orders import Order, Result, finish, load_outcome, next_version, note_version, now, results_of
 from meta_core.store import Store
 
 log = logging.getLogger(__name__)
 
 Record = dict[str, Any]
-KEPT = ("params", "learner", "task", "modality", "classes", "shots", "name", "metadata", "keep_support")
+KEPT = (
+    "params",
+    "learner",
+    "task",
+    "modality",
+    "classes",
+    "shots",
+    "unlabelled",
+    "name",
+    "metadata",
+    "keep_support",
+    "described_by",
+)
 """What a model has in common with the one it was made from, unless the base model says otherwise."""
 MOST_TOLD = 1000
 """Models that the report of a job tells one by one."""
@@ -40,7 +53,9 @@ def plan(engine: Engine, store: Store, order: Order, record: Record, to: str) ->
     name, params = _learner(record, old, new)
     moved = {key: record[key] for key in KEPT if key in record}
     moved |= {"base": new.reference, "learner": name, "params": params, "readapted_from": record["id"]}
-    support = pack(tensors, {**header, "base": new.reference})
+    moved |= next_version(record)
+    inputs = {name: value for name, value in tensors.items() if name not in EMBEDDINGS.values()}
+    support = pack(inputs, {**header, "base": new.reference})
     return Order(
         id=order.id, tenant=order.tenant, kind="adapt", spec={"record": moved}, created_at=order.created_at
     ), support
@@ -77,6 +92,7 @@ def _moved(engine: Engine, store: Store, order: Order, record: Record, id: str) 
     one, support = plan(engine, store, wanted, record, order.spec["to"])
     result: Result = engine.adapt_order(one, support)
     store.create(support_key(order.tenant, id), support)
+    note_version(store, one)
     finish(store, one, result)
     outcome = load_outcome(store, order.tenant, id)
     if outcome is None or outcome[0] != "ready":

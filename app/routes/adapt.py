@@ -2,9 +2,12 @@
 
 import asyncio
 import re
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Response
+from pydantic import BaseModel
 
 from app.access import CanAdapt
 from app.bodies import adapt_body, plain_inputs
@@ -18,6 +21,8 @@ from meta_core.ids import new_id
 from meta_core.orders import Order, now, require_ready
 
 router = APIRouter(tags=["adapt and predict"])
+
+Prefer = Annotated[str | None, Header(description="`wait=SECONDS`: how long to wait for the model")]
 
 FORM = {
     "type": "object",
@@ -56,13 +61,14 @@ async def adapt(
     parts: PartsDep,
     response: Response,
     idempotency_key: IdempotencyKey = None,
-    prefer: Annotated[str | None, Header(description="`wait=SECONDS`: how long to wait for the model")] = None,
+    prefer: Prefer = None,
 ) -> dict[str, Any]:
     """Learn from labelled examples: 201 with the adapted model, or 202 if it takes longer than the wait.
 
     Everything is checked before anything is accepted; once it is, it is not lost.
     """
-    id = await asyncio.to_thread(_accepted, parts, caller.tenant, body, idempotency_key)
+    check = partial(_checked, parts, caller.tenant, body)
+    id = await asyncio.to_thread(accepted, parts, caller.tenant, body, idempotency_key, check)
     return await awaited_model(parts, caller.tenant, id, prefer=prefer, response=response)
 
 
@@ -83,13 +89,18 @@ async def awaited_model(
     return model_view(record)
 
 
-def _accepted(parts: Parts, tenant: str, body: AdaptBody, key: str | None) -> str:
-    """The id of the order that a request makes, or made when it was sent before."""
+def accepted(
+    parts: Parts, tenant: str, body: BaseModel, key: str | None, check: Callable[[], tuple[dict[str, Any], bytes]]
+) -> str:
+    """The id of the order that a request makes, or made when it was sent before.
+
+    `check` gives the record and the support set of the model that is asked for, or raises what is wrong.
+    """
     once = Once(parts.store, tenant, key, body) if key else None
     if once and (known := once.known()) and parts.orders.exists(tenant, known):
         return known
     parts.rates.count(tenant)
-    record, support = _checked(parts, tenant, body)
+    record, support = check()
     id = once.claim(new_id("mdl")) if once else new_id("mdl")
     order = Order(id=id, tenant=tenant, kind="adapt", spec={"record": record}, created_at=now())
     parts.orders.submit(order, support)

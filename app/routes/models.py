@@ -6,12 +6,12 @@ import logging
 from collections.abc import Iterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Query, Response
 
 from app.access import CanAdapt, CanRead
 from app.deps import Parts, PartsDep
 from app.openapi import PROBLEMS, only
-from app.routes.adapt import awaited_model
+from app.routes.adapt import Prefer, awaited_model
 from app.schemas import ModelList, ModelView, ReadaptModelBody
 from app.views import model_view
 from meta_core.errors import CorruptArtifact, Gone, NotFound
@@ -40,7 +40,7 @@ def list_models(
 @router.get("/{id}", response_model=ModelView, responses=only(404, 410, 503))
 def get_model(id: str, caller: CanRead, parts: PartsDep) -> dict[str, Any]:
     """One adapted model, with its status while it is queued and the error when it failed."""
-    return model_view(_existing(parts, caller.tenant, id))
+    return model_view(existing(parts, caller.tenant, id))
 
 
 @router.delete("/{id}", status_code=204, responses=only(404, 410, 503))
@@ -63,7 +63,7 @@ async def readapt_model(
     response: Response,
     body: ReadaptModelBody | None = None,
     *,
-    prefer: Annotated[str | None, Header(description="`wait=SECONDS`: how long to wait for the model")] = None,
+    prefer: Prefer = None,
 ) -> dict[str, Any]:
     """Adapt again to the support set of a model, on another version of its base model: a new adapted model.
 
@@ -75,7 +75,7 @@ async def readapt_model(
 
 
 def _readapt(parts: Parts, tenant: str, id: str, base: str | None) -> Order:
-    record = _existing(parts, tenant, id)
+    record = existing(parts, tenant, id)
     require_ready(record["status"], record, id)
     wanted = Order(id=new_id("mdl"), tenant=tenant, kind="adapt", spec={}, created_at=now())
     order, support = plan(parts.engine, parts.store, wanted, record, base or record["base"].partition("@")[0])
@@ -83,7 +83,8 @@ def _readapt(parts: Parts, tenant: str, id: str, base: str | None) -> Order:
     return order
 
 
-def _existing(parts: Parts, tenant: str, id: str) -> dict[str, Any]:
+def existing(parts: Parts, tenant: str, id: str) -> dict[str, Any]:
+    """The record of a model, finished or not. Raises `NotFound` or `Gone`."""
     if not checked_id(id).startswith("mdl_"):
         raise NotFound(f"there is no model {id}")
     record = parts.orders.record(tenant, id)
@@ -94,7 +95,7 @@ def _existing(parts: Parts, tenant: str, id: str) -> dict[str, Any]:
 
 def _delete(parts: Parts, tenant: str, id: str) -> None:
     try:
-        _existing(parts, tenant, id)
+        existing(parts, tenant, id)
     except CorruptArtifact as error:
         log.warning("%s is deleted though it cannot be read: %s", id, error)
     delete_result(parts.store, tenant, id, now())
