@@ -34,6 +34,7 @@ CanRead = Annotated[Caller, Security(caller, scopes=["read"])]
 CanPredict = Annotated[Caller, Security(caller, scopes=["predict"])]
 CanAdapt = Annotated[Caller, Security(caller, scopes=["adapt"])]
 CanTrain = Annotated[Caller, Security(caller, scopes=["train"])]
+CanSeeMetrics = Annotated[Caller, Security(caller, scopes=["metrics"])]
 CanAdmin = Annotated[Caller, Security(caller, scopes=["admin"])]
 
 

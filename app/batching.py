@@ -1,6 +1,8 @@
 """Predictions of concurrent requests computed together: while one batch computes, the next one gathers."""
 
 import asyncio
+import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +12,7 @@ from torch import Tensor
 from app.bodies import plain_inputs
 from app.cache import ModelCache
 from app.schemas import ArrayInputs
+from meta_core import metrics, tracing
 from meta_core.adapted import AdaptedModel
 from meta_core.conformal import covering, threshold
 from meta_core.engine import Answer, Engine
@@ -51,6 +54,7 @@ class Batcher:
         """The answers to one request. Raises `Unavailable` when too many are waiting."""
         if self._reading + self._waiting.qsize() >= MOST_WAITING:
             raise Unavailable(f"{MOST_WAITING} requests are waiting already")
+        started = time.perf_counter()
         self._reading += 1
         try:
             item = await asyncio.to_thread(self._read, question)
@@ -59,7 +63,9 @@ class Batcher:
             self._reading -= 1
         future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
         await self._waiting.put((item, future))
-        answers = await future
+        with tracing.span("predict batch"):
+            answers = await future
+        metrics.PREDICT_SECONDS.labels(*self._labels(item)).observe(time.perf_counter() - started)
         return answers if limit is None else covering(answers, item[0].classes, limit)
 
     async def run(self) -> None:
@@ -69,9 +75,14 @@ class Batcher:
             batch = [await self._waiting.get()]
             while len(batch) < MOST_TOGETHER and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
+            _note(batch, self._waiting.qsize())
             answers = await loop.run_in_executor(self._thread, self._compute, [item for item, _ in batch])
             for (_, future), answer in zip(batch, answers, strict=True):
                 _settle(future, answer)
+
+    def _labels(self, item: Item) -> tuple[str, str]:
+        model = item[0]
+        return metrics.base_label(self._engine.catalogue.get(model.base, model.tenant)), model.learner
 
     def _read(self, question: Question) -> Item:
         model = self._cache.get(question.tenant, question.model)
@@ -79,9 +90,17 @@ class Batcher:
 
     def _compute(self, items: list[Item]) -> list[list[Answer] | Exception]:
         try:
-            return [*self._engine.predict(items)]
+            answers = self._engine.predict(items)
+            metrics.note_gpu_memory(self._engine.device)
+            return [*answers]
         except Exception as error:  # falls on the question that caused it alone, and is raised by its request
             return [error] if len(items) == 1 else [self._compute([item])[0] for item in items]
+
+
+def _note(batch: Sequence[tuple[Item, object]], waiting: int) -> None:
+    metrics.BATCH_REQUESTS.observe(len(batch))
+    metrics.BATCH_INPUTS.observe(sum(len(x) for (_, x), _ in batch))
+    metrics.PREDICTIONS_WAITING.set(waiting)
 
 
 def _settle(future: asyncio.Future[list[Answer]], answer: list[Answer] | Exception) -> None:

@@ -3,6 +3,7 @@
 import threading
 from collections import OrderedDict
 
+from meta_core import metrics
 from meta_core.adapted import AdaptedModel, unpack_adapted
 from meta_core.errors import NotFound
 from meta_core.ids import checked_id, result_key
@@ -29,8 +30,10 @@ class ModelCache:
         with self._lock:
             if (tenant, id) in self._models:
                 self._models.move_to_end((tenant, id))
+                metrics.CACHE_HITS.inc()
                 return self._models[tenant, id]
             changes = self._changes
+        metrics.CACHE_MISSES.inc()
         model = self._load(tenant, id)
         with self._lock:
             if changes == self._changes:  # else it may have been deleted while it was read
@@ -43,6 +46,7 @@ class ModelCache:
             self._changes += 1
             for key in [key for key in self._models if key[1] == id]:
                 self._drop(key)
+            self._tell()
 
     def clear(self) -> None:
         """Forget all, for when news of deletions may have been missed."""
@@ -50,6 +54,7 @@ class ModelCache:
             self._changes += 1
             self._models.clear()
             self._bytes = 0
+            self._tell()
 
     def _load(self, tenant: str, id: str) -> AdaptedModel:
         if not checked_id(id).startswith("mdl_"):
@@ -67,6 +72,12 @@ class ModelCache:
             self._bytes += model.bytes + OVERHEAD
         while self._bytes > self._capacity and len(self._models) > 1:
             self._drop(next(iter(self._models)))
+            metrics.CACHE_EVICTIONS.inc()
+        self._tell()
 
     def _drop(self, key: tuple[str, str]) -> None:
         self._bytes -= self._models.pop(key).bytes + OVERHEAD
+
+    def _tell(self) -> None:
+        metrics.CACHE_BYTES.set(self._bytes)
+        metrics.CACHE_MODELS.set(len(self._models))

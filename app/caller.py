@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 from meta_core.ids import DEFAULT_TENANT
 
-Scope = Literal["read", "predict", "adapt", "train", "admin"]
+Scope = Literal["read", "predict", "adapt", "train", "metrics", "admin"]
 SCOPES: frozenset[Scope] = frozenset(get_args(Scope))
 
 

@@ -3,7 +3,8 @@
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -79,7 +80,8 @@ def up(
 def api() -> None:
     """Run one API process. Redis and a worker are started separately; `shotput up` starts all."""
     settings = Settings()
-    _become(processes.api(settings), settings)
+    together = tempfile.mkdtemp(prefix="shotput-metrics-") if settings.api_processes > 1 else None
+    _become(processes.api(settings), settings, processes.counted_together(Path(together)) if together else {})
 
 
 @cli.command()
@@ -364,8 +366,9 @@ def _become_several(processes: int) -> NoReturn:
     os.execve(command[0], command, {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": threads})  # noqa: S606
 
 
-def _become(part: Part, settings: Settings) -> NoReturn:
-    os.execve(part.command[0], part.command, processes.environment(settings, settings.api_processes))  # noqa: S606
+def _become(part: Part, settings: Settings, more: Mapping[str, str] | None = None) -> NoReturn:
+    environment = {**processes.environment(settings, settings.api_processes), **(more or {})}
+    os.execve(part.command[0], part.command, environment)  # noqa: S606
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Errors as RFC 9457 problems: what was found, what was needed, and where."""
 
 import logging
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
@@ -29,6 +28,7 @@ from meta_core.errors import (
     Unavailable,
     Unusable,
 )
+from meta_core.logs import about, request_id
 
 STATUS: dict[type[MetaError], int] = {
     InvalidRequest: 422,
@@ -61,6 +61,7 @@ def problem(
     request: Request, status: int, code: str, detail: str, errors: Sequence[dict[str, str]] = (), **more: Any
 ) -> JSONResponse:
     """One problem; `errors` point at the parts of the body that are wrong."""
+    id = getattr(request.state, "request_id", None) or request_id(None)
     body = {
         "type": f"urn:shotput:problem:{code}",
         "title": code.replace("_", " ").capitalize(),
@@ -68,7 +69,7 @@ def problem(
         "detail": detail,
         "code": code,
         "instance": request.url.path,
-        "request_id": uuid.uuid4().hex,
+        "request_id": id,
         **({"errors": list(errors)} if errors else {}),
     }
     return JSONResponse(body, status, media_type="application/problem+json", **more)
@@ -154,5 +155,8 @@ async def _redis_error(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return problem(request, 500, "internal", "an unexpected error; the log of the service has the details")
+    with about(request.state.request_id):
+        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    answer = problem(request, 500, "internal", "an unexpected error; the log of the service has the details")
+    answer.headers["X-Request-Id"] = request.state.request_id  # this answer is given outside of what does it elsewhere
+    return answer

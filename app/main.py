@@ -16,11 +16,26 @@ from app.batching import Batcher
 from app.body_limit import BodyLimit
 from app.cache import ModelCache
 from app.deps import Parts
+from app.observed import Observed
 from app.openapi import only
 from app.orders import Orders
 from app.rates import Rates
-from app.routes import adapt, bases, datasets, evaluate, examples, health, jobs, learners, meta_train, models, predict
+from app.routes import (
+    adapt,
+    bases,
+    datasets,
+    evaluate,
+    examples,
+    health,
+    jobs,
+    learners,
+    meta_train,
+    metrics,
+    models,
+    predict,
+)
 from app.settings import Settings
+from meta_core import logs, tracing
 from meta_core.catalogue import Catalogue
 from meta_core.engine import Engine
 from meta_core.limits import Limits
@@ -75,11 +90,13 @@ def create_app(
     app = FastAPI(title="Shotput", version=version, description=DESCRIPTION, lifespan=lifespan)
     app.add_middleware(BodyLimit, most=limits.max_body_bytes, most_of_dataset=limits.max_dataset_bytes)
     app.add_middleware(Authentication, ring=ring)
+    app.add_middleware(Observed)
     app.state.parts = parts
     errors.install(app)
     for module in (adapt, predict, models, examples, jobs, bases, learners, datasets, evaluate, meta_train):
         app.include_router(module.router, responses=only(401, 403))
     app.include_router(health.router)
+    app.include_router(metrics.router, responses=only(401, 403))
     check_scopes(app)
     return app
 
@@ -87,6 +104,8 @@ def create_app(
 def build() -> FastAPI:
     """The API as the environment says: `uvicorn app.main:build --factory`."""
     settings = Settings()
+    logs.configure(settings.log_format)
+    tracing.start_if_asked("shotput-api")
     prepare_process(1)
     return create_app(
         Store(settings.store),

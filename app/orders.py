@@ -7,6 +7,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from typing import Any
 
 import redis
@@ -18,8 +19,10 @@ from rq import Queue
 from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
 
+from meta_core import metrics, tracing
 from meta_core.errors import NotFound
 from meta_core.ids import checked_id
+from meta_core.logs import current_request
 from meta_core.orders import (
     DONE_CHANNEL,
     MOVED_CHANNEL,
@@ -61,9 +64,12 @@ class Orders:
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._watching: dict[str, set[asyncio.Event]] = defaultdict(set)
 
+    @tracing.traced("submit order")
     def submit(self, order: Order, support: bytes | None = None) -> None:
         """Make an order durable, then queue it. If the queue is away the worker's reconciler queues it later."""
+        order = replace(order, request_id=current_request(), trace=tracing.traceparent())
         accept(self.store, order, support)
+        metrics.ACCEPTED.labels(WORKER_OF[order.kind]).inc()
         try:
             queue = Queue(order.queue, connection=self.redis, serializer=JSONSerializer)
             with contextlib.suppress(DuplicateJobError):  # a reply was lost and the call repeated: it is in the queue

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.settings import Settings
+from meta_core import metrics
 
 ROOT = Path(__file__).parents[1]
 OLDEST_REDIS = (6, 2)
@@ -80,6 +81,15 @@ def redis_version(path: Path) -> tuple[int, int]:
         return 0, 0
     found = re.search(r"\bv=(\d+)\.(\d+)", said)
     return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def counted_together(folder: Path) -> dict[str, str]:
+    """The environment of processes that count together in a folder, from nothing; the user's own choice stays."""
+    if metrics.shared_folder() is not None:
+        return {}
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return {metrics.FOLDER: str(folder)}
 
 
 def environment(settings: Settings, processes: int) -> dict[str, str]:

@@ -330,6 +330,11 @@ class JobView(BaseModel):
         ],
     )
     created_at: str | None = Field(None, examples=["2026-11-21T09:30:00.123Z"])
+    request_id: str | None = Field(
+        None,
+        examples=["5f2b9d6a0c4e4f7e9d1b2a3c4d5e6f70"],
+        description="of the request that ordered it; the logs name it",
+    )
     error: Failure | None = None
     links: dict[str, str] = Field(examples=[{"self": "/jobs/job_…"}])
 

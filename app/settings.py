@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from meta_core.limits import Limits
+from meta_core.logs import LogFormat
 
 PREFIX = "SHOTPUT_"
 _LIMITS = Limits()
@@ -35,6 +36,10 @@ class Settings(BaseSettings):
         "loopback", description="who is served while there are no API keys: loopback, anyone or nobody"
     )
     adapts_per_minute: int | None = Field(None, ge=1, description="most adapts of one tenant in a minute; unset: any")
+    log_format: LogFormat = Field("text", description="how logs are written: text or json")
+    metrics_port: int | None = Field(
+        None, ge=1, le=65535, description="port on which a worker of its own tells its metrics; unset: none"
+    )
     wait: float = Field(10, ge=0, le=60, description="seconds that POST /adapt waits before it answers 202")
     max_ways: int = Field(_LIMITS.max_ways, ge=2, description="most classes in a support set")
     max_examples: int = Field(_LIMITS.max_examples, ge=1, description="most examples in a support set")

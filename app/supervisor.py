@@ -71,7 +71,10 @@ class Supervisor:
         self._running: dict[str, Process] = {}
         self._crashes: defaultdict[str, list[float]] = defaultdict(list)
         self._logs: set[asyncio.Task[None]] = set()
-        self._environment = processes.environment(settings, len(workers) + settings.api_processes)
+        self._environment = {
+            **processes.environment(settings, len(workers) + settings.api_processes),
+            **processes.counted_together(settings.home / "metrics"),
+        }
 
     async def run(self) -> None:
         """Start everything, wait for a signal or a death, stop everything."""

@@ -12,7 +12,11 @@ def model_view(record: dict[str, Any]) -> dict[str, Any]:
     id = record["id"]
     links = {"self": f"/models/{id}", "predict": "/predict", "job": f"/jobs/{id}", "base": f"/bases/{record['base']}"}
     links["versions"] = f"/models/{id}/versions"
-    return {"lineage": id, **{key: value for key, value in record.items() if key != "kind"}, "links": links}
+    return {
+        "lineage": id,
+        **{key: value for key, value in record.items() if key not in ("kind", "request_id")},
+        "links": links,
+    }
 
 
 def versions_view(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

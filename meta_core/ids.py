@@ -27,6 +27,11 @@ def new_id(prefix: str) -> str:
     return f"{prefix}_{value:032x}"
 
 
+def seconds_of(id: str) -> float:
+    """When a new id was made, in seconds since 1970."""
+    return int(id.partition("_")[2][:12], 16) / 1000
+
+
 def derived_id(prefix: str, *parts: str) -> str:
     """The id that these parts always give."""
     return f"{prefix}_{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:32]}"

@@ -8,7 +8,7 @@ name of a job and the ids of the order.
 import datetime
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 from torch import Tensor
@@ -62,13 +62,18 @@ _USUAL_HEADER = 64 * 1024
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """An accepted request; `spec` is what was asked, as plain JSON."""
+    """An accepted request; `spec` is what was asked, as plain JSON.
+
+    `request_id` names the HTTP request it came with, `trace` is the W3C traceparent to go on from.
+    """
 
     id: str
     tenant: str
     kind: Work
     spec: dict[str, Any]
     created_at: str
+    request_id: str | None = None
+    trace: str | None = None
 
     @property
     def queue(self) -> str:
@@ -86,6 +91,9 @@ class Order:
             "result_ttl": 60,
             "failure_ttl": 60,
         }
+
+
+_ORDER = frozenset(known.name for known in fields(Order))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,9 +145,10 @@ def versions_of(store: Store, tenant: str, lineage: str) -> list[str]:
 def load_order(store: Store, tenant: str, id: str) -> Order | None:
     """An order that has no outcome yet, or None."""
     try:
-        return Order(**json.loads(store.get(order_key(tenant, id))))
+        kept = json.loads(store.get(order_key(tenant, id)))
     except NotFound:
         return None
+    return Order(**{name: kept[name] for name in kept if name in _ORDER})  # a newer program may have written more
 
 
 def open_orders(store: Store) -> Iterator[tuple[str, str]]:
@@ -197,7 +206,8 @@ def _keeps_support(status: Outcome, record: Mapping[str, Any]) -> bool:
 def public_record(order: Order) -> dict[str, Any]:
     """What may be shown of an order before anything came of it."""
     asked = order.spec["record"] if order.kind == "adapt" else {_ASKED[order.kind]: order.spec}
-    return {"id": order.id, "kind": order.kind, "created_at": order.created_at, **asked}
+    by = {"request_id": order.request_id} if order.request_id else {}
+    return {"id": order.id, "kind": order.kind, "created_at": order.created_at, **by, **asked}
 
 
 def load_outcome(store: Store, tenant: str, id: str) -> tuple[Outcome, dict[str, Any]] | None:

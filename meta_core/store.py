@@ -16,7 +16,9 @@ import obstore.store
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.exceptions import NotFoundError as MissingObject
 
+from meta_core import metrics
 from meta_core.errors import InvalidParameter, NotFound, Unavailable
+from meta_core.tracing import traced
 
 
 class Store:
@@ -39,6 +41,7 @@ class Store:
             except (BaseError, ValueError) as error:
                 raise InvalidParameter(f"{url!r} is no store: {error}") from None
 
+    @traced("store put")
     def create(self, key: str, content: bytes) -> bool:
         """Put an object unless there is one; says whether this call put it. Of several at once, one wins."""
         try:
@@ -48,9 +51,10 @@ class Store:
         except AlreadyExistsError:
             return False
         except (BaseError, OSError) as error:
-            raise Unavailable(f"the store did not take {key}: {error}") from None
+            raise failure("put", f"the store did not take {key}: {error}") from None
         return True
 
+    @traced("store put")
     def replace(self, key: str, content: bytes) -> None:
         """Put an object in the place of whatever is there."""
         try:
@@ -59,8 +63,9 @@ class Store:
             else:
                 obstore.put(self._objects, key, content)
         except (BaseError, OSError) as error:
-            raise Unavailable(f"the store did not take {key}: {error}") from None
+            raise failure("put", f"the store did not take {key}: {error}") from None
 
+    @traced("store put")
     def replace_file(self, key: str, path: Path) -> None:
         """Put the content of a file, which need not fit into memory, in the place of whatever is there."""
         try:
@@ -71,7 +76,7 @@ class Store:
             else:
                 obstore.put(self._objects, key, path)  # in parts, if it is large
         except (BaseError, OSError) as error:
-            raise Unavailable(f"the store did not take {key}: {error}") from None
+            raise failure("put", f"the store did not take {key}: {error}") from None
 
     @contextmanager
     def as_file(self, key: str) -> Iterator[Path]:
@@ -90,7 +95,7 @@ class Store:
             except (MissingObject, FileNotFoundError):
                 raise NotFound(f"there is no object {key}") from None
             except (BaseError, OSError) as error:
-                raise Unavailable(f"the store did not give {key}: {error}") from None
+                raise failure("get", f"the store did not give {key}: {error}") from None
             yield path
 
     def untouched(self, folder: str, since: datetime.timedelta) -> Iterator[str]:
@@ -100,8 +105,9 @@ class Store:
             for chunk in obstore.list(self._objects, folder.rstrip("/") + "/", chunk_size=1000):
                 yield from (entry["path"] for entry in chunk if entry["last_modified"] < latest)
         except (BaseError, OSError) as error:
-            raise Unavailable(f"the store did not list {folder}: {error}") from None
+            raise failure("list", f"the store did not list {folder}: {error}") from None
 
+    @traced("store get")
     def get(self, key: str) -> bytes:
         """The whole object."""
         try:
@@ -111,8 +117,9 @@ class Store:
         except (MissingObject, FileNotFoundError):
             raise NotFound(f"there is no object {key}") from None
         except (BaseError, OSError) as error:
-            raise Unavailable(f"the store did not give {key}: {error}") from None
+            raise failure("get", f"the store did not give {key}: {error}") from None
 
+    @traced("store get")
     def head(self, key: str, length: int) -> bytes:
         """At most the first `length` bytes of an object."""
         try:
@@ -123,8 +130,9 @@ class Store:
         except (MissingObject, FileNotFoundError):
             raise NotFound(f"there is no object {key}") from None
         except (BaseError, OSError) as error:
-            raise Unavailable(f"the store did not give {key}: {error}") from None
+            raise failure("get", f"the store did not give {key}: {error}") from None
 
+    @traced("store head")
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
         try:
@@ -132,9 +140,10 @@ class Store:
         except (MissingObject, FileNotFoundError):
             return False
         except (BaseError, OSError) as error:
-            raise Unavailable(f"the store did not answer for {key}: {error}") from None
+            raise failure("head", f"the store did not answer for {key}: {error}") from None
         return True
 
+    @traced("store delete")
     def delete(self, key: str) -> None:
         """Remove an object; nothing happens when there is none."""
         try:
@@ -142,7 +151,7 @@ class Store:
         except (MissingObject, FileNotFoundError):
             return
         except (BaseError, OSError) as error:
-            raise Unavailable(f"the store did not delete {key}: {error}") from None
+            raise failure("delete", f"the store did not delete {key}: {error}") from None
 
     def keys(self, folder: str) -> Iterator[str]:
         """Keys below a folder, in no order that may be relied on."""
@@ -150,20 +159,26 @@ class Store:
             for chunk in obstore.list(self._objects, folder.rstrip("/") + "/", chunk_size=1000):
                 yield from (entry["path"] for entry in chunk if not entry["path"].endswith(PARTIAL))
         except (BaseError, OSError) as error:
-            raise Unavailable(f"the store did not list {folder}: {error}") from None
+            raise failure("list", f"the store did not list {folder}: {error}") from None
 
     def folders(self) -> list[str]:
         """Names of the folders at the top."""
         try:
             return sorted(obstore.list_with_delimiter(self._objects)["common_prefixes"])
         except (BaseError, OSError) as error:
-            raise Unavailable(f"the store did not list its folders: {error}") from None
+            raise failure("list", f"the store did not list its folders: {error}") from None
 
     def check(self) -> None:
         """Raises `Unavailable` unless the store takes and gives back an object."""
         key = f"checks/{secrets.token_hex(8)}"
         self.create(key, b"ok")
         self.delete(key)
+
+
+def failure(operation: str, detail: str) -> Unavailable:
+    """The error for an operation that the store failed, counted."""
+    metrics.STORE_ERRORS.labels(operation).inc()
+    return Unavailable(detail)
 
 
 PARTIAL = ".partial"

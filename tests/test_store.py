@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from prometheus_client import REGISTRY
 
 from meta_core.errors import NotFound, Unavailable
 from meta_core.store import PARTIAL, Store
@@ -69,3 +70,14 @@ def test_a_store_that_cannot_be_written_is_unavailable(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     with pytest.raises(Unavailable, match="file/a"):
         store.create("file/a", b"")
+
+
+def test_what_the_store_fails_is_counted(store: Store) -> None:
+    def failed() -> float:
+        return REGISTRY.get_sample_value("shotput_store_errors_total", {"operation": "put"}) or 0.0
+
+    before = failed()
+    store.create("folder", b"a file where a folder is needed")
+    with pytest.raises(Unavailable):
+        store.create("folder/key", b"")
+    assert failed() == before + 1

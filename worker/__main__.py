@@ -3,9 +3,11 @@
 import argparse
 import logging
 import secrets
-import sys
 from pathlib import Path
 
+from prometheus_client import start_http_server
+
+from meta_core import logs, metrics, tracing
 from meta_core.catalogue import Catalogue
 from meta_core.orders import QUEUES
 from meta_core.process import choose_device, prepare_process
@@ -24,11 +26,14 @@ log = logging.getLogger("worker")
 
 def main() -> None:
     """Work until asked to end."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = _settings()
+    logs.configure(settings.log_format)
+    tracing.start_if_asked("shotput-worker")
     shutdown = Shutdown()
     shutdown.listen()
     prepare_process(settings.threads)
+    if settings.metrics_port and metrics.shared_folder() is None:  # else the API of this machine tells them
+        start_http_server(settings.metrics_port, settings.host)
     work(settings, shutdown)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from meta_core import recipe
+from meta_core import metrics, recipe, tracing
 from meta_core.adapted import unpack_adapted
 from meta_core.assessment import EvaluationSpec, grade_base, grade_model
 from meta_core.engine import Engine
@@ -44,8 +44,13 @@ def adapt(place: Workplace, engine: Engine, tenant: str, id: str) -> None:
     def adapted(order: Order) -> Result:
         place.pulse.board.stage = "adapting"
         support = place.store.get(support_key(tenant, id))
-        with cancellable(place.pulse):
-            return engine.adapt_order(order, support)
+        with cancellable(place.pulse), tracing.span("adapt"):
+            result = engine.adapt_order(order, support)
+        base = engine.catalogue.get(order.spec["record"]["base"], tenant)
+        seconds = metrics.ADAPT_SECONDS.labels(metrics.base_label(base), result.record["learner"])
+        seconds.observe(result.record["seconds"])
+        metrics.note_gpu_memory(place.device)
+        return result
 
     carry_out(place, tenant, id, adapted)
 
@@ -96,7 +101,10 @@ def _count(place: Workplace, stage: str, done: int, total: int | None) -> None:
 def _trained(place: Workplace, order: Order) -> Result:
     place.pulse.board.stage = "loading"
     wanted = Recipe.parse(order.spec, "recipe")
-    with at_hand(place.store, order.tenant, wanted.dataset, wanted.dataset_params, place.datasets_folder) as folder:
+    with (
+        metrics.TRAIN_SECONDS.labels(wanted.learner).time(),
+        at_hand(place.store, order.tenant, wanted.dataset, wanted.dataset_params, place.datasets_folder) as folder,
+    ):
         base = recipe.meta_train(
             wanted,
             version=1,  # until it is published and gets its own

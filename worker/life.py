@@ -1,16 +1,20 @@
 """The life of an order in a worker: counted, carried out, committed, announced."""
 
 import logging
+import time
 from collections.abc import Callable
 
 from redis.exceptions import RedisError
 
+from meta_core import metrics, tracing
 from meta_core.errors import Cancelled, MetaError, Unavailable
-from meta_core.ids import checkpoint_key
+from meta_core.ids import checkpoint_key, seconds_of
+from meta_core.logs import about
 from meta_core.orders import (
     ATTEMPTS,
     DONE_CHANNEL,
     SECONDS,
+    WORKER_OF,
     Order,
     Result,
     finish,
@@ -41,10 +45,19 @@ def carry_out(place: Workplace, tenant: str, id: str, work: Callable[[Order], Re
     if order is None:
         log.info("%s: nothing left to do", id)
         return None
+    with about(order.request_id), tracing.span(order.kind, parent=order.trace, kind="consumer", order=order.id):
+        return _carried_out(place, order, work)
+
+
+def _carried_out(place: Workplace, order: Order, work: Callable[[Order], Result]) -> Result | None:
+    queue = WORKER_OF[order.kind]
     place.pulse.board.attempt = attempt = count_attempt(place, order)
+    log.info("%s: begun, start %d", order.id, attempt)
+    metrics.WAITED.labels(queue).observe(time.time() - seconds_of(order.id))
     try:
         result = _poisoned(order) if attempt > ATTEMPTS else _outcome(order, work)
     except (Interrupted, Unavailable, RedisError):
+        metrics.INTERRUPTED.labels(queue).inc()
         forgive_attempt(place, order)
         raise
     except Cancelled:
@@ -98,7 +111,7 @@ def _outcome(order: Order, work: Callable[[Order], Result]) -> Result:
     except (Interrupted, Unavailable, RedisError, Cancelled):
         raise
     except MetaError as error:
-        log.info("%s: failed: %s", order.id, error)
+        log.info("%s: failed: %s", order.id, error.code)  # what it says in full may quote an input
         return failure(error.code, str(error))
     except TookTooLong as error:
         log.warning("%s: %s", order.id, error)
@@ -110,6 +123,8 @@ def _outcome(order: Order, work: Callable[[Order], Result]) -> Result:
 
 def _commit(place: Workplace, order: Order, result: Result) -> Result | None:
     first = finish(place.store, order, result)
+    if first:
+        metrics.FINISHED.labels(WORKER_OF[order.kind], result.status).inc()
     log.info("%s: %s%s", order.id, result.status, "" if first else ", but it had an outcome already")
     _clear(place, order)
     if first or result.status != "ready":

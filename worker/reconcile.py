@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 from rq.exceptions import DuplicateJobError
 from rq.job import Job
 
+from meta_core import metrics
 from meta_core.errors import Unavailable
 from meta_core.orders import QUEUES, WORKER_OF, Order, load_order, open_orders
 from meta_core.store import Store
@@ -106,6 +107,7 @@ class Reconciler(threading.Thread):
             return False
         if order is None:
             return False
+        metrics.REQUEUED.labels(WORKER_OF[order.kind]).inc()
         log.warning("%s: was with no worker and in no queue; queued again", id)
         self._enqueue(order)
         return True

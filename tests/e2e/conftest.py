@@ -11,7 +11,7 @@ from tests.e2e.service import Service
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[Service]:
-    yield from _running()
+    yield from _running(SHOTPUT_LOG_FORMAT="json")
 
 
 @pytest.fixture(scope="session")

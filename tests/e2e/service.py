@@ -22,7 +22,7 @@ class Service(Site):
 
     def start(self) -> None:
         """API and one adapting worker, ready."""
-        self.start_worker("adapt")
+        self.start_worker("adapt", **self.settings)
         self.start_api()
         until(lambda: self.answers("/readyz"), seconds=60)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from app.processes import api
+from app.processes import api, counted_together
 from app.settings import Settings
 from tests.drawings import support_of
 from tests.e2e.service import Service
@@ -23,7 +23,7 @@ def url(service: Service) -> Iterator[str]:
         home=service.folder, redis_url=service.server.url, port=free_port(), api_processes=2, cache_bytes=1 << 26
     )
     with (service.folder / "second.log").open("ab") as log:
-        environment = {**os.environ, **settings.environment()}
+        environment = {**os.environ, **settings.environment(), **counted_together(service.folder / "metrics")}
         process = subprocess.Popen(api(settings).command, env=environment, stdout=log, stderr=log)
         try:
             yield f"http://127.0.0.1:{settings.port}"
@@ -46,6 +46,8 @@ def test_a_deletion_in_one_process_is_seen_by_the_others(service: Service, url: 
     assert statuses(url, "/predict", json=question) == {200}
     assert httpx.delete(f"{url}/models/{model}", trust_env=False, timeout=60).status_code == 204
     until(lambda: statuses(url, "/predict", json=question) == {410})
+    metrics = httpx.get(f"{url}/metrics", trust_env=False, timeout=60).text  # of both processes, whichever answers
+    assert 'shotput_http_requests_total{method="POST",route="/predict",status="200"} 24.0' in metrics
     assert service.predict(model, support["inputs"][:1]).status_code == 410
 
 
