@@ -45,6 +45,7 @@ def main() -> None:
     chosen = arguments.add_mutually_exclusive_group(required=True)
     chosen.add_argument("--learner", action="append", choices=list(measurable()))
     chosen.add_argument("--all", action="store_true")
+    arguments.add_argument("--base", default="omniglot", help="shipped base model whose body serves")
     arguments.add_argument("--tasks", type=int, default=1000, help="most tasks of a column")
     arguments.add_argument("--bases", type=Path, default=Path("bases"), help="folder of what the recipes make")
     arguments.add_argument("--data", type=Path, default=SHARED_DATA)
@@ -54,7 +55,7 @@ def main() -> None:
     source = build_dataset("omniglot", given.data / "omniglot", {}).source("test")
     assert isinstance(source, ClassSource)
     for name in given.learner or measurable():
-        base = base_of(name, given.bases, given.data)
+        base = base_of(name, given.base, given.bases, given.data)
         keep(list(measured(name, base, source, given.tasks, given.bases)))
 
 
@@ -72,9 +73,9 @@ def recipe_of(learner: str) -> Path:
     return RECIPES / f"{learner}.json"
 
 
-def base_of(name: str, folder: Path, data: Path) -> Base:
+def base_of(learner: str, body: str, folder: Path, data: Path) -> Base:
     """The base model that a learner is measured in."""
-    return made(recipe_of(name), folder, data) if recipe_of(name).exists() else shipped("omniglot")
+    return made(recipe_of(learner), folder, data) if recipe_of(learner).exists() else shipped(body)
 
 
 def measured(name: str, base: Base, source: ClassSource, most: int, folder: Path) -> Iterator[dict[str, Any]]:
@@ -95,7 +96,8 @@ def measured(name: str, base: Base, source: ClassSource, most: int, folder: Path
         result = evaluate(learner, tasks_of, size, tasks, torch.Generator().manual_seed(seed))
         scores = {key: getattr(result, key) for key in ("accuracy", "interval", "nll", "ece", "tasks")}
         told = {"seed": seed, "episode_hash": episode_hash(source, size, tasks, seed), "commit": at}
-        yield {"learner": name, "ways": ways, "shots": shots, **scores, **costs, **told, "base": circumstances}
+        label = f"{name} on {base.name}" if base.name == "omniglot-views" else name
+        yield {"learner": label, "ways": ways, "shots": shots, **scores, **costs, **told, "base": circumstances}
 
 
 def embedded(source: ClassSource, body: Backbone, folder: Path) -> ClassSource:
@@ -145,8 +147,7 @@ def keep(rows: list[dict[str, Any]]) -> None:
     before = json.loads(path.read_text())["results"] if path.exists() else []
     measured_now = {row["learner"] for row in rows}
     kept = [row for row in before if row["learner"] not in measured_now and "adapt_ms" in row]
-    order = list(measurable())
-    rows = sorted([*kept, *rows], key=lambda row: order.index(row["learner"]))
+    rows = sorted([*kept, *rows], key=lambda row: row["learner"])
     write("omniglot", "python -m benchmarks.omniglot --all", rows)
 
 
