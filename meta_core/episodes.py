@@ -35,6 +35,10 @@ class TaskSource(ABC):
     def draw(self, size: Size, rng: torch.Generator) -> Episode:
         """One episode. Raises `InvalidTask` when there are not enough examples for it."""
 
+    def draw_alike(self, size: Size, tasks: int, rng: torch.Generator) -> list[Episode]:
+        """The tasks of one step; a source that varies its sizes draws them once, so that one pass takes all tasks."""
+        return [self.draw(size, rng) for _ in range(tasks)]
+
 
 ENCODED_AT_ONCE = 256
 

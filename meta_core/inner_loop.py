@@ -92,6 +92,11 @@ def _descend_mapped(
     return leaves
 
 
+def mapped_over_tasks() -> bool:
+    """Whether what is computed here may be mapped over tasks by `vmap`."""
+    return _over_tasks.get()
+
+
 @contextlib.contextmanager
 def over_tasks() -> Iterator[None]:
     """Inside, inner loops can be mapped over tasks by `vmap`."""

@@ -174,7 +174,7 @@ class MetaTraining:
         device = next(self.learner.parameters()).device
         total, size = 0.0, self._size()
         # drawn by every process, so that all stay at the same numbers
-        drawn = [self.source.draw(size, self.rng) for _ in range(self.config.tasks)]
+        drawn = self.source.draw_alike(size, self.config.tasks, self.rng)
         mine = [episode.to(device) for task, episode in enumerate(drawn) if self.ranks.mine(task)]
         with half_precision(self.learner.backbone, self.config.precision == "bfloat16"):
             for loss in shares_of_mean_loss(self.learner, mine, self.config.tasks):
