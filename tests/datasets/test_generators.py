@@ -11,7 +11,7 @@ from sklearn.mixture import GaussianMixture
 from torch.testing import assert_close
 
 from meta_core.dataset import Split, build_dataset
-from meta_core.datasets.prior import quantile_bins, random_table
+from meta_core.datasets.prior import quantile_bins, random_tables
 from meta_core.episodes import Size
 from meta_core.errors import InvalidTask
 from meta_core.types import Episode
@@ -81,8 +81,7 @@ def test_a_class_of_a_mixture_has_from_one_to_all_components() -> None:
 def test_tables_are_standardised_and_their_columns_depend_on_each_other() -> None:
     rng = torch.Generator().manual_seed(0)
     dependent = 0
-    for _ in range(50):
-        table = random_table(500, 6, 0.1, rng)
+    for table in random_tables(50, 500, 6, 0.1, rng):
         assert_close(table.mean(0), torch.zeros(6), rtol=0, atol=1e-4)
         spread = table.std(0, correction=0)
         assert (((spread - 1).abs() < 1e-3) | (spread < 1e-3)).all()
@@ -119,3 +118,22 @@ def test_every_class_of_a_table_is_in_its_support_and_every_query_in_a_class(spl
         assert len(episode.y) == len(episode.x) > 0
         assert split == "train" or len(episode.support) == 15
         assert torch.cat([episode.support.x, episode.x]).isfinite().all()
+
+
+@pytest.mark.parametrize("values", [{}, {"mixed": True, "hidden": 3}, {"task": "regression", "mixed": True}])
+def test_the_tables_of_one_step_are_alike_in_all_their_sizes_and_no_two_are_the_same(values: dict[str, Any]) -> None:
+    rng = torch.Generator().manual_seed(0)
+    source = build_dataset("prior", NOWHERE, {"most_rows": 60, **values}).source("train")
+    for _ in range(20):
+        episodes = source.draw_alike(Size(ways=4, shots=5, queries=6), 3, rng)
+        assert len({(e.support.x.shape, e.x.shape, e.support.y.shape, e.support.ways) for e in episodes}) == 1
+        assert not torch.equal(episodes[0].x, episodes[1].x)
+        assert all(torch.cat([e.support.x, e.x]).isfinite().all() for e in episodes)
+
+
+def test_the_classes_of_mixed_tables_are_uneven_and_move_the_columns() -> None:
+    episodes = drawn("prior", Size(ways=3, shots=30, queries=1), 100, "validation", mixed=True, hidden=0)
+    uneven = sum(int(e.support.counts().max() > 2 * e.support.counts().min()) for e in episodes)
+    assert 20 < uneven < 90
+    stepped = sum(int(any(len(column.unique()) <= 4 for column in e.support.x.T)) for e in episodes)
+    assert 20 < stepped < 90

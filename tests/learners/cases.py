@@ -21,6 +21,7 @@ MORE_SETTINGS: Mapping[str, list[dict[str, Any]]] = {
     "clusters": [{"prototypes": 1}],
     "stack": [{"members": ["ridge", "tree"]}],
     "cosine": [{"first_order": True}],
+    "incontext": [{"closed_forms": True}],
     "gp": [{"length": 1.0}],
     "svm": [{"kernel": "linear"}],
 }

@@ -1,9 +1,12 @@
+import numpy as np
 import pytest
 import torch
+from sklearn.kernel_ridge import KernelRidge
 from torch import Tensor
 from torch.testing import assert_close
 
 from meta_core.backbone import build_backbone
+from meta_core.closed_readings import LINEAR_NOISES, NORMAL, fourth_moment_scale, read_queries, read_support
 from meta_core.learner import build_learner
 from meta_core.learners.incontext import Layer
 from meta_core.types import Support, Task
@@ -12,9 +15,10 @@ from tests.learners.cases import answers, build, draw
 TASKS: list[Task] = ["classification", "regression"]
 
 
+@pytest.mark.parametrize("closed_forms", [False, True])
 @pytest.mark.parametrize("task", TASKS)
-def test_the_order_of_columns_and_their_units_do_not_matter(task: Task) -> None:
-    learner, episode = build(("incontext", {}, task), "identity"), draw(task)
+def test_the_order_of_columns_and_their_units_do_not_matter(task: Task, closed_forms: bool) -> None:
+    learner, episode = build(("incontext", {"closed_forms": closed_forms}, task), "identity"), draw(task)
     support, order = episode.support, torch.tensor([2, 0, 3, 1])
 
     def changed(x: Tensor) -> Tensor:
@@ -53,3 +57,30 @@ def test_a_class_is_told_from_the_others_whatever_they_are_called() -> None:
     first = answers(learner.predict(learner.adapt(support), episode.x))
     other = answers(learner.predict(learner.adapt(Support(support.x, 1 - support.y, 2)), episode.x))
     assert_close(first, other.flip(1))
+
+
+def test_the_closed_forms_are_kernel_ridge_regressions_and_leave_out_what_they_answer() -> None:
+    rng = torch.Generator().manual_seed(0)
+    x, marks, queries = (torch.randn(*shape, generator=rng).double() for shape in ((9, 4), (9, 2), (5, 4)))
+    dual, left_out = read_support(x, marks)
+    answers = read_queries(dual, x, queries)  # [C, Q, R]
+    length, noise = NORMAL[0]
+    theirs = {
+        0: KernelRidge(alpha=4 * LINEAR_NOISES[0]),
+        len(LINEAR_NOISES): KernelRidge(alpha=noise, kernel="rbf", gamma=1 / (2 * 4 * length**2)),
+    }
+    for place, model in theirs.items():
+        np.testing.assert_allclose(answers[:, :, place].T, model.fit(x, marks).predict(queries), atol=1e-8)
+        for i in range(len(x)):
+            others = np.arange(len(x)) != i
+            np.testing.assert_allclose(
+                left_out[:, i, place], model.fit(x[others], marks[others]).predict(x[i : i + 1])[0], atol=1e-8
+            )
+
+
+def test_a_rare_category_is_scaled_less_far_out_than_by_its_deviation() -> None:
+    rare = torch.zeros(64, 1)
+    rare[0] = 1
+    standard = (rare - rare.mean()) / rare.std(correction=0)
+    assert standard.max() > 7
+    assert (standard / fourth_moment_scale(standard)).max() < 3
