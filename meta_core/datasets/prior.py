@@ -25,8 +25,6 @@ MOST_PARENTS = 3
 MOST_CLASSES = 10
 
 
-
-
 class PriorConfig(Config):
     """Sizes of the tables; those of training are drawn anew for each step of it."""
 
@@ -86,10 +84,12 @@ class PriorSource(TaskSource):
 
     def _regressions(self, n: int, queries: int, shape: tuple[int, int, int], rng: torch.Generator) -> list[Episode]:
         tasks, columns, hidden = shape
-        tables = random_tables(tasks, n + queries, columns + hidden, self.config.noise, rng)
+        tables = random_tables((tasks, n + queries, columns + hidden), self.config.noise, rng)
         chosen = torch.rand(tasks, columns + hidden, generator=rng).argsort(-1)[:, :columns]  # [tasks, columns]
         shown = tables.gather(2, chosen[:, None].expand(-1, n + queries, -1))
-        x, y = self._marginals(shown[..., 1:], rng), skewed(shown[..., :1], rng) if self.config.mixed else shown[..., :1]
+        x, y = self._marginals(shown[..., 1:], rng), shown[..., :1]
+        if self.config.mixed:
+            y = skewed(y, rng)
         return [Episode(Support(a[:n], b[:n], None), a[n:], b[n:]) for a, b in zip(x, y, strict=True)]
 
     def _classifications(
@@ -98,7 +98,7 @@ class PriorSource(TaskSource):
         tasks, columns, hidden = shape
         moves = self.config.mixed and bool(torch.rand((), generator=rng) < 0.5)
         labels = uneven_labels(tasks, n + queries, ways, rng) if moves else None
-        tables = random_tables(tasks, n + queries, columns + hidden, self.config.noise, rng, labels)
+        tables = random_tables((tasks, n + queries, columns + hidden), self.config.noise, rng, labels)
         chosen = torch.rand(tasks, columns + hidden, generator=rng).argsort(-1)[:, :columns]
         shown = tables.gather(2, chosen[:, None].expand(-1, n + queries, -1))
         names = torch.rand(tasks, ways, generator=rng).argsort(-1)
@@ -128,12 +128,13 @@ def skewed(x: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def random_tables(
-    tasks: int, rows: int, columns: int, noise: float, rng: torch.Generator, labels: Tensor | None = None
+    shape: tuple[int, int, int], noise: float, rng: torch.Generator, labels: Tensor | None = None
 ) -> Tensor:
-    """Values of random directed acyclic graphs, [tasks, rows, columns], each column with mean 0 and deviation 1.
+    """Values of random directed acyclic graphs, `shape` [tasks, rows, columns], each column with mean 0, deviation 1.
 
     Where there are `labels` [tasks, rows], about half of the columns are moved by them.
     """
+    tasks, rows, columns = shape
     table = torch.randn(tasks, rows, columns, generator=rng)
     if labels is not None:
         table = table + moved(labels, columns, rng)
@@ -164,7 +165,7 @@ def uneven_labels(tasks: int, rows: int, ways: int, rng: torch.Generator) -> Ten
     """Labels [tasks, rows] of classes of random shares, each with at least two rows where there are enough."""
     shares = torch.randn(tasks, ways, generator=rng).mul(0.7).softmax(-1)
     labels = torch.multinomial(shares, rows, replacement=True, generator=rng)
-    labels[:, : 2 * ways] = torch.arange(ways).repeat(2)[: rows]
+    labels[:, : 2 * ways] = torch.arange(ways).repeat(2)[:rows]
     return labels
 
 

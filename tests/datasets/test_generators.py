@@ -81,7 +81,7 @@ def test_a_class_of_a_mixture_has_from_one_to_all_components() -> None:
 def test_tables_are_standardised_and_their_columns_depend_on_each_other() -> None:
     rng = torch.Generator().manual_seed(0)
     dependent = 0
-    for table in random_tables(50, 500, 6, 0.1, rng):
+    for table in random_tables((50, 500, 6), 0.1, rng):
         assert_close(table.mean(0), torch.zeros(6), rtol=0, atol=1e-4)
         spread = table.std(0, correction=0)
         assert (((spread - 1).abs() < 1e-3) | (spread < 1e-3)).all()
