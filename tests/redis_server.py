@@ -41,6 +41,22 @@ class RedisServer:
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
+    def send_signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """`kill -9`; `start` starts it again."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def forget(self) -> None:
+        """Remove the files from which a killed one would start."""
+        shutil.rmtree(self.folder / "appendonlydir", ignore_errors=True)
+        for file in (*self.folder.glob("*.aof"), *self.folder.glob("*.rdb")):
+            file.unlink()
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)

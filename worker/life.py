@@ -56,6 +56,7 @@ def _carried_out(place: Workplace, order: Order, work: Callable[[Order], Result]
     metrics.WAITED.labels(queue).observe(time.time() - seconds_of(order.id))
     try:
         result = _poisoned(order) if attempt > ATTEMPTS else _outcome(order, work)
+        return _commit(place, order, result)
     except (Interrupted, Unavailable, RedisError):
         metrics.INTERRUPTED.labels(queue).inc()
         forgive_attempt(place, order)
@@ -64,7 +65,6 @@ def _carried_out(place: Workplace, order: Order, work: Callable[[Order], Result]
         log.info("%s: stopped, it has an outcome already", id)
         _clear(place, order)
         return None
-    return _commit(place, order, result)
 
 
 def count_attempt(place: Workplace, order: Order) -> int:

@@ -24,7 +24,7 @@ class Service(Site):
         """API and one adapting worker, ready."""
         self.start_worker("adapt", **self.settings)
         self.start_api()
-        until(lambda: self.answers("/readyz"), seconds=60)
+        until(lambda: self.answers("/readyz"), seconds=180)
 
     def start_api(self) -> None:
         paths = {"SHOTPUT_HOME": str(self.folder), "SHOTPUT_REDIS_URL": self.server.url}
@@ -37,7 +37,7 @@ class Service(Site):
         self.api.kill()
         self.api.wait()
         self.start_api()
-        until(lambda: self.answers("/readyz"), seconds=60)
+        until(lambda: self.answers("/readyz"), seconds=180)
 
     def answers(self, path: str) -> bool:
         try:

@@ -82,6 +82,19 @@ def test_an_order_waits_out_what_is_unavailable_as_often_as_it_takes(site: Site,
     assert site.redis.get(ATTEMPTS_KEY + order.id) == b"0"
 
 
+def test_an_outcome_that_the_store_has_no_room_for_is_no_killed_worker(site: Site, place: Workplace) -> None:
+    order = site.accept(sine_recipe(1))
+    made = Result(status="ready", record={"base": "sine@1"})
+    in_the_way = site.folder / "store" / TENANT / "jobs"
+    in_the_way.write_text("")
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            carry_out(place, TENANT, order.id, lambda _: made)
+    in_the_way.unlink()
+    carry_out(place, TENANT, order.id, lambda _: made)
+    assert (site.outcome(order) or ("none",))[0] == "ready"
+
+
 def test_a_second_execution_changes_nothing(site: Site, place: Workplace) -> None:
     order = site.accept(sine_recipe(1))
     made = Result(status="ready", record={"base": "sine@1"})
