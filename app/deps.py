@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from app.aliases import Aliases
 from app.authentication import KeyRing
 from app.batching import Batcher
 from app.cache import ModelCache
@@ -24,6 +25,7 @@ class Parts:
     orders: Orders
     engine: Engine
     cache: ModelCache
+    aliases: Aliases
     batcher: Batcher
     wait_seconds: float
 

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from app import errors
 from app.access import check_scopes
+from app.aliases import Aliases
 from app.authentication import Authentication, KeyRing, WithoutKeys
 from app.batching import Batcher
 from app.body_limit import BodyLimit
@@ -34,6 +35,7 @@ from app.routes import (
     models,
     predict,
 )
+from app.routes import aliases as alias_routes
 from app.settings import Settings
 from meta_core import logs, tracing
 from meta_core.catalogue import Catalogue
@@ -68,10 +70,27 @@ def create_app(
     engine = Engine(Catalogue(store), device, limits)
     cache = ModelCache(store, cache_bytes)
     orders = Orders(store, redis_url)
+    aliases = Aliases(store, orders)
     ring = KeyRing(store, without_keys)
     parts = Parts(
-        store, ring, Rates(orders.redis, adapts_per_minute), orders, engine, cache, Batcher(engine, cache), wait_seconds
+        store=store,
+        ring=ring,
+        rates=Rates(orders.redis, adapts_per_minute),
+        orders=orders,
+        engine=engine,
+        cache=cache,
+        aliases=aliases,
+        batcher=Batcher(engine, cache),
+        wait_seconds=wait_seconds,
     )
+
+    def changed(what: str) -> None:
+        cache.evict(what)
+        aliases.forget(what)
+
+    def missed() -> None:
+        cache.clear()
+        aliases.clear()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -79,7 +98,7 @@ def create_app(
         await asyncio.to_thread(engine.warm)
         tasks = [
             asyncio.create_task(parts.batcher.run()),
-            asyncio.create_task(parts.orders.listen(cache.evict, cache.clear)),
+            asyncio.create_task(parts.orders.listen(changed, missed)),
         ]
         yield
         for task in tasks:
@@ -93,7 +112,19 @@ def create_app(
     app.add_middleware(Observed)
     app.state.parts = parts
     errors.install(app)
-    for module in (adapt, predict, models, examples, jobs, bases, learners, datasets, evaluate, meta_train):
+    for module in (
+        adapt,
+        predict,
+        models,
+        examples,
+        alias_routes,
+        jobs,
+        bases,
+        learners,
+        datasets,
+        evaluate,
+        meta_train,
+    ):
         app.include_router(module.router, responses=only(401, 403))
     app.include_router(health.router)
     app.include_router(metrics.router, responses=only(401, 403))

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from meta_core.aliases import Alias
 from meta_core.base import Base
 from meta_core.learner import Learner
 from meta_core.modality import modalities
@@ -17,6 +18,14 @@ def model_view(record: dict[str, Any]) -> dict[str, Any]:
         **{key: value for key, value in record.items() if key not in ("kind", "request_id")},
         "links": links,
     }
+
+
+def alias_view(alias: Alias) -> dict[str, Any]:
+    """An alias, with the weights of its models as shares."""
+    total = sum(alias.models.values())
+    shares = {id: weight / total for id, weight in alias.models.items()}
+    links = {"self": f"/aliases/{alias.name}"}
+    return {"name": alias.name, "models": shares, "updated_at": alias.updated_at, "links": links}
 
 
 def versions_view(records: list[dict[str, Any]]) -> list[dict[str, Any]]:

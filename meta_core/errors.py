@@ -14,6 +14,7 @@ MetaError
 ├── Gone                    it was there and has been deleted
 ├── NotReady                it is still being made
 ├── Unusable                making it failed or was cancelled
+├── InUse                   something else depends on it
 ├── Cancelled               somebody asked for the running work to stop
 ├── Unavailable             a part this depends on (queue, download) does not answer
 └── CorruptArtifact         bytes that are no artifact of ours
@@ -142,6 +143,12 @@ class Unusable(MetaError):
     """Making it failed or was cancelled; the message says why."""
 
     code = "unusable"
+
+
+class InUse(MetaError):
+    """Something else depends on it; the message names what."""
+
+    code = "in_use"
 
 
 class Cancelled(MetaError):

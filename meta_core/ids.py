@@ -59,6 +59,18 @@ def checked_name(name: str) -> str:
     return name
 
 
+def is_id(text: str) -> bool:
+    """Whether text is meant as an id, well-formed or not."""
+    return text.startswith(("mdl_", "job_", "dst_"))
+
+
+def checked_alias(name: str) -> str:
+    """The name itself. Raises `NotFound` for text that cannot name an alias."""
+    if is_id(checked_name(name)):
+        raise NotFound(f"{name!r} can be no alias: it begins as ids do")
+    return name
+
+
 def checked_tenant(name: str) -> str:
     """The name itself. Raises `NotFound` for text that cannot name a tenant."""
     if checked_name(name) in RESERVED:
@@ -108,6 +120,16 @@ def checkpoint_key(tenant: str, id: str) -> str:
 def request_key(tenant: str, digest: str) -> str:
     """Where it lies which order a request with an idempotency key made."""
     return f"{checked_tenant(tenant)}/requests/{digest}.json"
+
+
+def aliases_folder(tenant: str) -> str:
+    """Where a tenant's aliases lie."""
+    return f"{checked_tenant(tenant)}/aliases"
+
+
+def alias_key(tenant: str, name: str) -> str:
+    """Where it lies which models an alias stands for."""
+    return f"{aliases_folder(tenant)}/{checked_alias(name)}.json"
 
 
 def bases_folder(owner: str | None) -> str:

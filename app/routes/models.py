@@ -14,7 +14,8 @@ from app.openapi import PROBLEMS, only
 from app.routes.adapt import Prefer, awaited_model
 from app.schemas import ModelList, ModelView, ReadaptModelBody
 from app.views import model_view
-from meta_core.errors import CorruptArtifact, Gone, NotFound
+from meta_core.aliases import aliases_of
+from meta_core.errors import CorruptArtifact, Gone, InUse, NotFound
 from meta_core.ids import checked_id, new_id
 from meta_core.orders import Order, delete_result, now, open_orders_of, require_ready, results_of
 from meta_core.readapt import plan
@@ -43,9 +44,12 @@ def get_model(id: str, caller: CanRead, parts: PartsDep) -> dict[str, Any]:
     return model_view(existing(parts, caller.tenant, id))
 
 
-@router.delete("/{id}", status_code=204, responses=only(404, 410, 503))
+@router.delete("/{id}", status_code=204, responses=only(404, 409, 410, 503))
 async def delete_model(id: str, caller: CanAdapt, parts: PartsDep) -> Response:
-    """Delete an adapted model, its support set, and its order if it is still queued."""
+    """Delete an adapted model, its support set, and its order if it is still queued.
+
+    409 while an alias stands for it.
+    """
     await asyncio.to_thread(_delete, parts, caller.tenant, id)
     return Response(status_code=204)
 
@@ -98,6 +102,8 @@ def _delete(parts: Parts, tenant: str, id: str) -> None:
         existing(parts, tenant, id)
     except CorruptArtifact as error:
         log.warning("%s is deleted though it cannot be read: %s", id, error)
+    if names := [alias.name for alias in aliases_of(parts.store, tenant) if id in alias.models]:
+        raise InUse(f"alias {', '.join(names)} stands for {id}; give it another model, or delete it, first")
     delete_result(parts.store, tenant, id, now())
     parts.cache.evict(id)
     parts.orders.announce(id)

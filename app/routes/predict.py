@@ -1,5 +1,7 @@
 """POST /predict: an adapted model answers."""
 
+import asyncio
+import secrets
 from typing import Annotated
 
 import orjson
@@ -9,16 +11,18 @@ from fastapi.responses import Response
 from app.access import CanPredict
 from app.batching import Question
 from app.bodies import predict_body
-from app.deps import PartsDep
+from app.deps import Parts, PartsDep
 from app.openapi import PROBLEMS, body_of
 from app.schemas import PredictBody, Predictions
+from meta_core.errors import Gone
+from meta_core.ids import is_id
 
 router = APIRouter(tags=["adapt and predict"])
 
 FORM = {
     "type": "object",
     "required": ["model"],
-    "properties": {"model": {"type": "string"}, "coverage": {"type": "number"}},
+    "properties": {"model": {"type": "string"}, "coverage": {"type": "number"}, "key": {"type": "string"}},
     "additionalProperties": {"type": "array", "items": {"type": "string", "format": "binary"}},
 }
 
@@ -26,5 +30,18 @@ FORM = {
 @router.post("/predict", response_model=Predictions, responses=PROBLEMS, openapi_extra=body_of(PredictBody, FORM))
 async def predict(caller: CanPredict, body: Annotated[PredictBody, Depends(predict_body)], parts: PartsDep) -> Response:
     """Ask an adapted model: class probabilities, or mean and 90 % interval, for each input."""
-    answers = await parts.batcher.answer(Question(caller.tenant, body.model, body.inputs, body.coverage))
-    return Response(orjson.dumps({"model": body.model, "predictions": answers}), media_type="application/json")
+    reference = body.model
+    model, alias = (
+        (reference, None) if is_id(reference) else await asyncio.to_thread(_alias, parts, caller.tenant, body)
+    )
+    try:
+        answers = await parts.batcher.answer(Question(caller.tenant, model, body.inputs, body.coverage))
+    except Gone as error:
+        raise error if alias is None else Gone(f"alias {alias!r}: {error}; PUT /aliases/{alias} moves it") from None
+    answer = {"model": model, **({"alias": alias} if alias else {}), "predictions": answers}
+    return Response(orjson.dumps(answer), media_type="application/json")
+
+
+def _alias(parts: Parts, tenant: str, body: PredictBody) -> tuple[str, str]:
+    """The id that an alias means for this question, and the alias."""
+    return parts.aliases.get(tenant, body.model).pick(body.key or secrets.token_hex(8)), body.model

@@ -16,7 +16,7 @@ from tests.running import free_port
 from tests.worker.site import until
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def url(service: Service) -> Iterator[str]:
     """A second API beside that of the service, of two processes."""
     settings = Settings(
@@ -49,6 +49,21 @@ def test_a_deletion_in_one_process_is_seen_by_the_others(service: Service, url: 
     metrics = httpx.get(f"{url}/metrics", trust_env=False, timeout=60).text  # of both processes, whichever answers
     assert 'shotput_http_requests_total{method="POST",route="/predict",status="200"} 24.0' in metrics
     assert service.predict(model, support["inputs"][:1]).status_code == 410
+
+
+def test_a_moved_alias_is_seen_by_all_processes(service: Service, url: str) -> None:
+    until(lambda: _listens(url), seconds=120)
+    support = support_of(1)
+    old, new = (service.adapt({"base": "omniglot", "support": support}).json()["id"] for _ in range(2))
+    question = {"model": "moving", "inputs": support["inputs"][:1]}
+
+    def answering() -> set[str]:
+        sent = [httpx.post(f"{url}/predict", json=question, trust_env=False, timeout=60) for _ in range(12)]
+        return {answer.raise_for_status().json()["model"] for answer in sent}
+
+    for model in (old, new):
+        service.client.put("/aliases/moving", json={"model": model}).raise_for_status()
+        until(lambda model=model: answering() == {model})
 
 
 def _listens(url: str) -> bool:
