@@ -1,5 +1,6 @@
 """Artifacts: tensors with a JSON header in one safetensors file, written and read without running any code."""
 
+import hashlib
 import json
 import struct
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from meta_core.errors import CorruptArtifact, InvalidRequest
 
 FORMAT = 1
 KEY = "shotput"
+CHECKSUM = "sha256"
 LONGEST_WRITTEN = 4_000_000
 """Characters of our own header; quoted once more inside the file it is longer, but still below what is read."""
 LONGEST_HEADER = 32_000_000
@@ -30,16 +32,49 @@ def pack(tensors: Mapping[str, Tensor], header: Header) -> bytes:
             f"what describes this is {len(metadata[KEY])} characters long; at most {LONGEST_WRITTEN} are kept"
         )
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return safetensors.torch.save(plain, metadata)
+    return _sealed(safetensors.torch.save(plain, metadata))
 
 
 def unpack(content: bytes) -> tuple[dict[str, Tensor], Header]:
-    """The tensors and header of an artifact. Raises `CorruptArtifact`."""
+    """The tensors and header of an artifact. Raises `CorruptArtifact`, also where the checksum differs."""
     header = unpack_header(content)
+    _check_seal(content)
     try:
         return safetensors.torch.load(content), header
     except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise CorruptArtifact(f"the artifact cannot be read: {error}") from None
+
+
+def _sealed(content: bytes) -> bytes:
+    """The same file with its checksum in the header."""
+    table, behind = _table(content)
+    table["__metadata__"][CHECKSUM] = _checksum(table, behind)
+    header = json.dumps(table, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)  # safetensors aligns the tensors behind it so
+    return b"".join((struct.pack("<Q", len(header)), header, behind))
+
+
+def _check_seal(content: bytes) -> None:
+    """Raises `CorruptArtifact`; the first releases wrote no checksum."""
+    table, behind = _table(content)
+    said = table["__metadata__"].pop(CHECKSUM, None)
+    if table["__metadata__"].keys() != {KEY}:  # the name of the checksum may be what was changed
+        raise CorruptArtifact(f"the artifact has unknown metadata: {sorted(table['__metadata__'])}")
+    if said is not None and said != _checksum(table, behind):
+        raise CorruptArtifact("the artifact is not what was written: its checksum differs")
+
+
+def _table(content: bytes) -> tuple[dict[str, Any], memoryview]:
+    """What safetensors keeps in front, and the bytes of the tensors."""
+    end = 8 + header_length(content)
+    return json.loads(content[8:end]), memoryview(content)[end:]
+
+
+def _checksum(table: dict[str, Any], behind: memoryview) -> str:
+    """SHA-256 of the table, in an order that does not depend on who wrote it, and the tensors."""
+    digest = hashlib.sha256(json.dumps(table, sort_keys=True, separators=(",", ":")).encode())
+    digest.update(behind)
+    return digest.hexdigest()
 
 
 def unpack_header(content: bytes) -> Header:

@@ -118,7 +118,7 @@ def accept(store: Store, order: Order, support: bytes | None = None) -> None:
     note_version(store, order)
     store.create(order_key(order.tenant, order.id), json.dumps(asdict(order), allow_nan=False).encode())
     if load_outcome(store, order.tenant, order.id) is not None:  # it was accepted before, and carried out meanwhile
-        _close(store, order)
+        close(store, order)
 
 
 def next_version(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -184,11 +184,11 @@ def finish(store: Store, order: Order, result: Result) -> bool:
         "details": result.details,
     }
     first = store.create(result_key(order.tenant, order.id), pack(result.tensors, header))
-    _close(store, order)
+    close(store, order)
     return first
 
 
-def _close(store: Store, order: Order) -> None:
+def close(store: Store, order: Order) -> None:
     """Remove what an order with an outcome needs no more; itself last, so that this is repeated after a crash."""
     if order.kind == "meta-train":
         store.delete(checkpoint_key(order.tenant, order.id))

@@ -50,3 +50,15 @@ def test_anything_else_is_corrupt(content: bytes) -> None:
 def test_a_newer_format_says_so() -> None:
     with pytest.raises(CorruptArtifact, match=f"format {FORMAT + 1}; this program reads up to {FORMAT}"):
         unpack_header(pack({}, {"format": FORMAT + 1}))
+
+
+def test_a_changed_byte_is_noticed_wherever_it_is() -> None:
+    content = pack(TENSORS, HEADER)
+    unpack(content)
+    for position in range(8, len(content)):
+        if content[position : position + 1] == b" ":  # padding
+            continue
+        changed = bytearray(content)
+        changed[position] ^= 1
+        with pytest.raises(CorruptArtifact):
+            unpack(bytes(changed))
