@@ -9,13 +9,13 @@ WORKDIR /src
 RUN python3 -m venv /opt/shotput
 ENV PATH=/opt/shotput/bin:$PATH PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 COPY constraints.txt ./
-# PyTorch alone and first: the largest layer changes the least, and its index is asked for nothing else
-RUN pip install --no-deps --retries 1 --extra-index-url "https://download.pytorch.org/whl/${TORCH}" "$(grep '^torch==' constraints.txt)"
+# PyTorch and torchvision alone and first: the largest layer changes the least, and their index is asked for nothing else
+RUN pip install --no-deps --retries 1 --extra-index-url "https://download.pytorch.org/whl/${TORCH}" $(grep -E '^torch(vision)?==' constraints.txt)
 COPY pyproject.toml README.md ./
 COPY meta_core meta_core
 COPY app app
 COPY worker worker
-RUN pip install --constraint constraints.txt '.[audio,otel,sklearn,text]'
+RUN pip install --constraint constraints.txt '.[audio,otel,sklearn,text,timm]'
 
 FROM ${PYTHON_IMAGE}
 RUN groupadd --gid 10001 shotput \

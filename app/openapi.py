@@ -20,6 +20,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         415: "Neither JSON nor multipart",
         422: "The request cannot be carried out as it stands",
         429: "More than the tenant may ask for now",
+        502: "What was to be fetched cannot be had",
         503: "A part that is needed does not answer, or too much is waiting",
     }.items()
 }

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from meta_core.episodes import Augment
+
 
 def small_affine(x: Tensor, rng: torch.Generator, beyond: Literal["zeros", "border"] = "zeros") -> Tensor:
     """Each image of [N, C, H, W] rotated by ±10°, scaled by ±15 %, sheared by ±0.15 and shifted by ±8 %.
@@ -42,3 +44,8 @@ def photographed_again(x: Tensor, rng: torch.Generator) -> Tensor:
     mean = x.mean((1, 2, 3), keepdim=True)  # [N, 1, 1, 1]
     x = (x - mean) * factor(0.25) + mean * factor(0.25)
     return (x * factor(0.1, channels)).clamp(0, 1)
+
+
+def changes_for(framing: str) -> Augment:
+    """What training images are changed by: drawings are moved on their empty ground, others photographed again."""
+    return small_affine if framing == "drawing" else photographed_again

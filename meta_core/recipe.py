@@ -19,6 +19,7 @@ from meta_core.errors import InvalidParameter
 from meta_core.ids import NAME
 from meta_core.learner import Learner, build_learner
 from meta_core.meta_dataset import MetaDatasetSource
+from meta_core.modality import build_modality
 from meta_core.ranks import Ranks
 from meta_core.start import Bases, begin_from, check_frozen, embeddings, no_bases
 from meta_core.store import Store
@@ -83,7 +84,7 @@ class Recipe(Config):
         learner = build_learner(self.learner, backbone, self.params, dataset.task())
         if self.sampler == "meta-dataset" and dataset.task() == "regression":
             raise InvalidParameter(NO_CLASSES.format(self.dataset), "sampler")
-        if learner.without_gradient or not any(True for _ in learner.parameters()):
+        if learner.without_gradient or not any(value.requires_grad for value in learner.parameters()):
             why = learner.without_gradient or f"with backbone {settled.backbone} it has no meta-parameters"
             raise InvalidParameter(f"learner {self.learner} cannot be meta-trained: {why}")
         if self.frozen:
@@ -95,7 +96,7 @@ class Recipe(Config):
             if self.frozen:
                 raise InvalidParameter("a frozen body needs a base model to `start` from", "frozen")
             return self.model_copy(update={"backbone": self.backbone or "conv4"})
-        if (dataset.modality, dataset.preprocessing()) != (start.spec.modality, start.spec.modality_config):
+        if not _reads_alike(dataset, start.spec):
             raise InvalidParameter(f"{start.reference} reads other inputs than dataset {self.dataset} holds", "start")
         same = self.backbone in (None, start.spec.backbone)
         params = {**(start.spec.backbone_config if same else {}), **self.backbone_params}
@@ -159,6 +160,7 @@ def meta_train(
         learner.backbone = build_backbone("identity", source.shape, {})
     training = MetaTraining(learner, recipe.training, _sampled(recipe, source), validation, ranks)
     training.run(report, checkpoints)
+    embedding_mean = _embedding_mean(learner, recipe, source)
     learner.backbone = body
     scores = {} if validation is None else {"validation": training.best_score}
     return Base(
@@ -166,7 +168,7 @@ def meta_train(
         version=version,
         summary=recipe.summary,
         spec=spec,
-        weights=_weights(learner) | _embedding_mean(learner, recipe, source),
+        weights=_weights(learner) | embedding_mean,
         provenance={
             "recipe": recipe.model_dump(),
             "seed": recipe.training.seed,
@@ -176,6 +178,12 @@ def meta_train(
         },
         scores=scores,
     )
+
+
+def _reads_alike(dataset: Dataset, spec: BaseSpec) -> bool:
+    """Whether a base model reads its inputs as a dataset does; settings left out are the usual ones."""
+    own = build_modality(dataset.modality, dataset.preprocessing())
+    return own.name == spec.modality and own.config == build_modality(spec.modality, spec.modality_config).config
 
 
 @torch.no_grad()

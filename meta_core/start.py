@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from meta_core.backbone import Backbone
-from meta_core.base import Base
+from meta_core.base import EMBEDDING_MEAN, Base
 from meta_core.episodes import ClassSource, TaskSource
 from meta_core.errors import InvalidParameter, NotFound
 from meta_core.inner_loop import BODY
@@ -24,7 +24,8 @@ def begin_from(start: Base, learner: Learner) -> None:
     Raises `InvalidParameter` when its weights are not of the same names and shapes.
     """
     whole = start.spec.learners.get(learner.task, ("", {}))[0] == learner.name
-    given = {name: value for name, value in start.weights.items() if whole or name.startswith(BODY)}
+    learned = {name: value for name, value in start.weights.items() if name != EMBEDDING_MEAN}
+    given = {name: value for name, value in learned.items() if whole or name.startswith(BODY)}
     own = {name for name in learner.state_dict() if whole or name.startswith(BODY)}
     try:
         if given.keys() != own:

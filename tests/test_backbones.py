@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from meta_core.backbone import Backbone, backbones, build_backbone
 from meta_core.modality import build_modality
+from tests import timm_weights
 
 SHAPES = {
     "conv4": (1, 28, 28),
@@ -20,6 +21,7 @@ SHAPES = {
     "gru": (3, 20),
     "text-hash": (64,),
     "sentence-transformers": (64,),
+    "timm": (3, 64, 64),
 }
 CONFIGS = {
     "sentence-transformers": {"model": "all-MiniLM-L6-v2"},
@@ -33,6 +35,10 @@ OF_TEXTS = {"text-hash", "sentence-transformers"}
 def backbone(request: pytest.FixtureRequest) -> Backbone:
     assert request.param in SHAPES, "give every backbone a shape here"
     torch.manual_seed(0)
+    if request.param == "timm":
+        if not timm_weights.INSTALLED:
+            pytest.skip("timm is not installed (extra timm)")
+        return build_backbone("timm/test_vit", SHAPES["timm"], {"weights": timm_weights.weights_of("timm/test_vit")})
     return build_backbone(request.param, SHAPES[request.param], CONFIGS.get(request.param, {}))
 
 

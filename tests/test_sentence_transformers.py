@@ -16,6 +16,7 @@ from meta_core.base import unpack_base
 from meta_core.catalogue import SHIPPED
 from meta_core.errors import DownloadFailed, InvalidParameter
 from meta_core.modality import build_modality
+from meta_core.torchvision_operators import make_importable
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 TEXT = build_modality("text", {"max_bytes": 64})
@@ -40,6 +41,7 @@ def offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_embedding_is_the_mean_of_the_last_layer_scaled_to_length_1() -> None:
+    make_importable()
     tokenizers, bert = map(importlib.import_module, ("tokenizers", "transformers.models.bert"))
     text = "Where is my parcel, please?"
     network = bert.BertModel(bert.BertConfig.from_pretrained(installed()), add_pooling_layer=False).eval()

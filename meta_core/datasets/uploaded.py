@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from meta_core.augment import small_affine
+from meta_core.augment import changes_for
 from meta_core.config import Config
 from meta_core.dataset import Dataset, Split, datasets
 from meta_core.download import Report, silent
@@ -98,7 +98,8 @@ class Uploaded(Dataset):
         names = sorted({class_name(label) for label in labels})
         index = {name: position for position, name in enumerate(names)}
         y = torch.tensor([index[class_name(label)] for label in labels])
-        augment = small_affine if augmented and self.modality == "image" else None
+        images = augmented and self.modality == "image"
+        augment = changes_for(self.preprocessing()["framing"]) if images else None
         return NamedClasses(torch.cat(x), y, names, augment, fewer=not self._divides_classes())
 
     def describe_by(self, description: Description) -> None:

@@ -29,12 +29,14 @@ Image.MAX_IMAGE_PIXELS = None
 class ImageConfig(Config):
     """How images are made alike before the backbone sees them."""
 
-    size: int = Field(28, ge=8, le=512, description="height and width after resizing, in pixels")
+    size: int = Field(28, ge=8, le=1024, description="height and width after resizing, in pixels")
     channels: Literal[1, 3] = Field(3, description="1: luminance, 3: red, green and blue")
-    framing: Literal["stretch", "drawing"] = Field(
+    framing: Literal["stretch", "crop", "drawing"] = Field(
         "stretch",
-        description="`stretch` resizes the whole image; `drawing` finds the ink, light or dark, and centres it",
+        description="`stretch` resizes the whole image; `crop` the square in its middle; `drawing` finds the ink, "
+        "light or dark, and centres it",
     )
+    crop: float = Field(1.0, gt=0, le=1, description="side of that square, as a share of the shorter side")
 
 
 @modalities.register("image")
@@ -84,10 +86,11 @@ class ImageModality(Modality):
             if framed is None:
                 raise InvalidExample(index, "the image is blank: every pixel has the same value")
             return framed[:, :, None]
-        planes = [
-            Image.fromarray(pixels[:, :, c]).resize((size, size), Image.Resampling.BOX) for c in range(pixels.shape[2])
-        ]
-        return np.stack([np.asarray(plane, np.float32) for plane in planes], axis=-1)
+        if self.config.framing == "crop":
+            return _resized(
+                pixels, size, Image.Resampling.BICUBIC, _middle(pixels.shape[0], pixels.shape[1], self.config.crop)
+            )
+        return _resized(pixels, size, Image.Resampling.BOX)
 
 
 class _Unreadable(ValueError):
@@ -96,6 +99,20 @@ class _Unreadable(ValueError):
 
 def _kind(value: Any) -> str:
     return {type(None): "null", dict: "an object", bool: "a boolean"}.get(type(value), type(value).__name__)
+
+
+def _middle(height: int, width: int, share: float) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the square in the middle of an image."""
+    half = share * min(height, width) / 2
+    return width / 2 - half, height / 2 - half, width / 2 + half, height / 2 + half
+
+
+def _resized(
+    pixels: Pixels, size: int, how: Image.Resampling, box: tuple[float, float, float, float] | None = None
+) -> Pixels:
+    """A square of it, or all, as [size, size, channels]; values beyond 0–1, which sharp edges give, are cut off."""
+    planes = [Image.fromarray(pixels[:, :, c]).resize((size, size), how, box) for c in range(pixels.shape[2])]
+    return np.stack([np.asarray(plane, np.float32) for plane in planes], axis=-1).clip(0, 1)
 
 
 def _decode_file(content: bytes, channels: int, limits: Limits) -> Pixels:

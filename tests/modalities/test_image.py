@@ -70,16 +70,76 @@ def test_sixteen_bit_grey_keeps_its_range() -> None:
     assert reader(channels=1).read([encoded(grey)], {}).mean().item() == pytest.approx(0.5, abs=0.01)
 
 
+def test_a_palette_with_a_transparent_colour_is_laid_on_white() -> None:
+    image = Image.new("P", (16, 16), 0)
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.paste(1, (0, 0, 8, 16))
+    (pixels,) = reader().read([encoded(image, transparency=0)], {})
+    assert pixels[:, :, 12].min() == 1
+    assert pixels[:, 0, 3].tolist() == [0, 0, 1]
+
+
+def test_four_inks_of_print_become_colours() -> None:
+    (pixels,) = reader().read([encoded(halves().convert("CMYK"), "JPEG")], {})
+    assert pixels[0, :, 2].mean() > 0.9
+    assert pixels[2, :, 13].mean() > 0.9
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG"])
+def test_of_an_animation_the_first_frame_is_taken(format: str) -> None:
+    content = encoded(halves(), format, save_all=True, append_images=[Image.new("RGB", (32, 32), "lime")])
+    (pixels,) = reader().read([content], {})
+    assert pixels[1].mean() < 0.1
+    assert pixels[0, :, 2].mean() > 0.9
+
+
+@pytest.mark.parametrize(("mode", "expected"), [("1", 1.0), ("L", 1.0), ("LA", 1.0), ("RGBA", 1.0), ("I;16", 1.0)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_layout_of_white_is_white(mode: str, expected: float, channels: int) -> None:
+    white = np.full((20, 30), 65535, np.uint16) if mode == "I;16" else None
+    image = Image.new("L", (30, 20), "white").convert(mode) if white is None else Image.fromarray(white)
+    x = reader(channels=channels).read([encoded(image)], {})
+    assert x.shape == (1, channels, 16, 16)
+    assert x.min().item() == expected
+
+
+def test_sixteen_bits_of_colour_keep_their_colours() -> None:
+    rows = np.zeros((16, 16, 3), ">u2")
+    rows[:, :, 1] = 40_000
+    lines = b"".join(b"\0" + row.tobytes() for row in rows)
+    content = png(16, 16, lines, depth=16, colour=2)
+    (pixels,) = reader().read([content], {})
+    assert pixels[1].mean().item() == pytest.approx(40_000 / 65_535, abs=0.01)
+    assert pixels[0].max() == pixels[2].max() == 0
+
+
+def test_the_square_in_the_middle_is_cut_out() -> None:
+    image = Image.new("RGB", (64, 32), "red")
+    image.paste("blue", (16, 0, 48, 32))
+    (pixels,) = reader(framing="crop", crop=0.9).read([encoded(image)], {})
+    assert pixels[2].min() > 0.99
+    assert pixels[0].max() < 0.01
+
+
+def test_a_cut_out_square_is_what_pillow_makes_of_it() -> None:
+    rows = np.random.default_rng(0).integers(0, 256, (50, 80, 3), np.uint8)
+    (pixels,) = reader(framing="crop").read([encoded(Image.fromarray(rows))], {})
+    expected = Image.fromarray(rows).crop((15, 0, 65, 50)).resize((16, 16), Image.Resampling.BICUBIC)
+    inside = np.s_[2:-2, 2:-2]  # at its edges the square sees what lies beyond, as if cut after resizing
+    np.testing.assert_allclose(pixels.permute(1, 2, 0).numpy()[inside] * 255, np.asarray(expected)[inside], atol=1)
+
+
 def bomb(width: int, height: int) -> bytes:
     """A PNG of some hundred bytes that claims to be enormous."""
+    return png(width, height, b"\0" * 99, depth=8, colour=0)
 
+
+def png(width: int, height: int, lines: bytes, *, depth: int, colour: int) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
-    )
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize(
