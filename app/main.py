@@ -41,6 +41,7 @@ from meta_core import logs, tracing
 from meta_core.catalogue import Catalogue
 from meta_core.engine import Engine
 from meta_core.limits import Limits
+from meta_core.no_code import refuse_unpickling
 from meta_core.process import choose_device, prepare_process
 from meta_core.store import Store
 
@@ -134,6 +135,7 @@ def create_app(
 
 def build() -> FastAPI:
     """The API as the environment says: `uvicorn app.main:build --factory`."""
+    refuse_unpickling()
     settings = Settings()
     logs.configure(settings.log_format)
     tracing.start_if_asked("shotput-api")

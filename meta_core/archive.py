@@ -29,7 +29,7 @@ class Archive:
         self._check_directory(path, limits)
         try:
             self._zip = zipfile.ZipFile(path)
-        except (zipfile.BadZipFile, ValueError, OSError, struct.error) as error:
+        except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
             raise InvalidDataset([("the archive", f"cannot be read: {error}")]) from None
         self.members = [one for one in self._zip.infolist() if not one.is_dir() and not IGNORED.search(one.filename)]
         self._check_members(limits)

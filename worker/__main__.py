@@ -9,6 +9,7 @@ from prometheus_client import start_http_server
 
 from meta_core import logs, metrics, tracing
 from meta_core.catalogue import Catalogue
+from meta_core.no_code import refuse_unpickling
 from meta_core.orders import QUEUES
 from meta_core.process import choose_device, prepare_process
 from meta_core.store import Store
@@ -27,6 +28,7 @@ log = logging.getLogger("worker")
 def main() -> None:
     """Work until asked to end."""
     settings = _settings()
+    refuse_unpickling()
     logs.configure(settings.log_format)
     tracing.start_if_asked("shotput-worker")
     shutdown = Shutdown()
