@@ -20,7 +20,7 @@ RUN pip install --constraint constraints.txt '.[audio,otel,sklearn,text,timm]'
 FROM ${PYTHON_IMAGE}
 RUN groupadd --gid 10001 shotput \
  && useradd --uid 10001 --gid shotput --no-create-home --home-dir /data --shell /usr/sbin/nologin shotput \
- && install -d -o shotput -g shotput /data
+ && install -d -o shotput -g shotput /data /data/tmp
 COPY --from=build /opt/shotput /opt/shotput
 ENV PATH=/opt/shotput/bin:$PATH PYTHONUNBUFFERED=1 SHOTPUT_HOST=0.0.0.0 SHOTPUT_HOME=/data SHOTPUT_LOG_FORMAT=json
 USER shotput
