@@ -8,14 +8,18 @@ import torch
 from torch import Tensor
 
 from meta_core import auto
-from meta_core.artifact import Header, pack, unpack
+from meta_core.adapted import AdaptedModel
+from meta_core.artifact import Header, on_device, pack, unpack
+from meta_core.calibration import calibrated
 from meta_core.engine import Engine
 from meta_core.errors import InvalidExample, InvalidTask, NotFound, Unusable
 from meta_core.ids import result_key, support_key
-from meta_core.kept import EMBEDDINGS, split_kept
+from meta_core.kept import EMBEDDINGS, encode_support, split_kept
 from meta_core.labels import Labels, read_labels
 from meta_core.orders import checked_header, next_version
 from meta_core.store import Store
+from meta_core.suggestion import Suggestion, suggest
+from meta_core.types import Support
 
 Record = dict[str, Any]
 SAME = ("base", "task", "modality", "unlabelled", "name", "metadata", "keep_support")
@@ -124,3 +128,23 @@ def _record(engine: Engine, source: Source, labels: Labels, learner: str | None)
         "learner": name,
         "params": params,
     }
+
+
+def next_labels(
+    engine: Engine, model: AdaptedModel, source: Source | None, inputs: Sequence[Any], count: int
+) -> Suggestion:
+    """Which of some unlabelled inputs to label for a model, by its support set where that was kept; see `suggest`.
+
+    Raises what `Engine.read` raises.
+    """
+    x = engine.read(model, inputs)
+    learner = engine.learner_of(model)
+    support = None
+    with torch.no_grad():
+        z = learner.encode(x.to(engine.device))
+        answers = learner.predict(on_device(model.state, engine.device), z)
+        if source is not None:
+            encoded = encode_support(learner, source.tensors, engine.device)
+            ways = len(model.classes) or None
+            support = Support(encoded["x"], source.tensors["y"].to(engine.device), ways)
+    return suggest(learner, support, z, calibrated(answers, model.calibration), min(count, len(inputs)))

@@ -23,6 +23,13 @@ class ParameterGroup(NamedTuple):
     weight_decay: float = 0.0
 
 
+class Covariance(NamedTuple):
+    """What is believed of answers before any label is seen: [M, M], and the variance of a label's noise."""
+
+    matrix: Tensor
+    noise: float
+
+
 class Learner(nn.Module, ABC):
     """A meta-learning algorithm; its parameters are exactly the meta-parameters.
 
@@ -131,6 +138,13 @@ class Learner(nn.Module, ABC):
         """
         answers = [self.predict(self.adapt(support.without(i)), support.x[i : i + 1]) for i in left_out.tolist()]
         return concatenate(answers)
+
+    def covariance(self, support: Support, z: Tensor) -> Covariance | None:
+        """The covariance of the answers to encoded inputs [M, D], with the numbers that a support set chooses.
+
+        None for learners that are no Gaussian process.
+        """
+        return None
 
     def adapt_and_leave_out(self, support: Support, left_out: Tensor) -> tuple[State, Prediction]:
         """Both at once, for learners to which the one is half the other."""

@@ -7,17 +7,17 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel
 
-from app.access import CanAdapt, CanRead
+from app.access import CanAdapt, CanPredict, CanRead
 from app.bodies import examples_body, plain_inputs
 from app.deps import Parts, PartsDep
 from app.idempotency import IdempotencyKey
 from app.openapi import PROBLEMS, body_of, only
 from app.routes.adapt import Prefer, accepted, awaited_model
 from app.routes.models import existing
-from app.schemas import ExamplesBody, ModelView, Versions
+from app.schemas import ExamplesBody, ModelView, SuggestBody, Suggestions, Versions
 from app.views import versions_view
-from meta_core.errors import NotFound
-from meta_core.incremental import Source, load_source, with_examples, without_example
+from meta_core.errors import NotFound, Unusable
+from meta_core.incremental import Source, load_source, next_labels, with_examples, without_example
 from meta_core.orders import require_ready, versions_of
 
 router = APIRouter(prefix="/models", tags=["adapted models"])
@@ -102,6 +102,25 @@ async def remove_example(
     check = partial(_without, parts, caller.tenant, id, n)
     made = await asyncio.to_thread(accepted, parts, caller.tenant, removed, idempotency_key, check)
     return await awaited_model(parts, caller.tenant, made, prefer=prefer, response=response)
+
+
+@router.post("/{id}/suggest", response_model=Suggestions, responses=only(404, 409, 410, 413, 422, 503))
+def suggest(id: str, body: SuggestBody, caller: CanPredict, parts: PartsDep) -> dict[str, Any]:
+    """Which of these inputs to label next: those whose labels are expected to teach the model most, best first.
+
+    Each is weighed given the support set and those before it, so that they do not repeat each other. `method` is
+    `variance reduction` (of regression by `gp` and `ridge` exact, else by a kernel on the embeddings; of classes
+    weighted by how open the answers are), or `margin` where the learner changes the body or the support set was not
+    kept.
+    """
+    model = parts.cache.get(caller.tenant, id)
+    try:
+        source = load_source(parts.store, caller.tenant, id)
+    except Unusable:  # it was not kept; what the model answers is all there is to go by
+        source = None
+    found = next_labels(parts.engine, model, source, plain_inputs(body.inputs), body.count)
+    pairs = zip(found.positions, found.scores, strict=True)
+    return {"model": id, "method": found.method, "suggestions": [{"index": i, "score": s} for i, s in pairs]}
 
 
 @router.get("/{id}/versions", response_model=Versions, responses=only(404, 410, 503))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from meta_core.backbone import Backbone
 from meta_core.config import Config
-from meta_core.learner import Learner, learners
+from meta_core.learner import Covariance, Learner, learners
 from meta_core.learners.ridge import root_mean_square
 from meta_core.types import Categorical, Gaussian, Prediction, State, Support, Task
 
@@ -112,6 +112,12 @@ class GP(Learner):
         """Both from one fit."""
         fit = self._fit(support)
         return self._state(support, fit), self._left_out(support, fit, left_out)
+
+    def covariance(self, support: Support, z: Tensor) -> Covariance:
+        """The kernel with the length and noise of the support, in units of the signal."""
+        fit = self._fit(support)
+        points = z.double() / fit.unit
+        return Covariance(kernel(points, points), float(fit.noise))
 
     def _left_out(self, support: Support, fit: Fit, left_out: Tensor) -> Prediction:
         answers = fit.left_out()[left_out].to(support.x)

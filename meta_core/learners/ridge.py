@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from meta_core.backbone import Backbone
 from meta_core.config import Config
-from meta_core.learner import Learner, learners
+from meta_core.learner import Covariance, Learner, learners
 from meta_core.types import Categorical, Gaussian, Prediction, State, Support, Task
 
 PENALTIES = (1e-6, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
@@ -77,6 +77,27 @@ class Ridge(Learner):
         """Both from one fit."""
         state, answers = self._fit(support)
         return state, self._answer(state, answers[left_out])
+
+    def covariance(self, support: Support, z: Tensor) -> Covariance:
+        """That of X w for weights w of variance 1/λ, in units of the noise: ridge regression is its posterior mean.
+
+        Several targets that chose different penalties share their geometric mean.
+        """
+        size = root_mean_square(support.x.double().norm(dim=-1, keepdim=True))  # [1]
+        x = with_constant(z.double() / size)
+        penalty = self._penalty(with_constant(support.x.double() / size), support)
+        return Covariance(x @ x.T / penalty, 1.0)
+
+    def _penalty(self, x: Tensor, support: Support) -> Tensor:
+        penalties = self._penalties(x)
+        if len(penalties) == 1:
+            return penalties[0]
+        if support.ways is not None:
+            fit = ridge(x, 2 * support.one_hot().double() - 1, penalties)
+            return penalties[choose(fit.left_out, support)[0]]
+        standard = (support.y - support.y.mean(0)).double() / root_mean_square(support.y - support.y.mean(0))
+        squared = (standard - ridge(x, standard, penalties).left_out).square().mean(1)  # [G, T]
+        return penalties[squared.argmin(0)].log().mean().exp()
 
     def _answer(self, state: State, output: Tensor) -> Prediction:
         if self.task == "classification":

@@ -75,3 +75,18 @@ def test_a_model_without_its_support_set_cannot_be_changed(service: Service) -> 
     assert (answer.status_code, answer.json()["code"]) == (409, "unusable")
     assert "was not kept" in answer.json()["detail"]
     assert service.client.post(f"/models/{model}/readapt", json={"base": "table"}).status_code == 422
+
+
+def test_inputs_to_label_next_are_ranked(service: Service, first: dict[str, Any]) -> None:
+    pool = [base64_png(draw(figure, seed)) for figure in FIGURES for seed in (40, 41)]
+    answer = service.client.post(f"/models/{first['id']}/suggest", json={"inputs": pool, "count": 4})
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert told["method"] == "uncertainty-weighted variance reduction"
+    assert told["suggestions"][0]["index"] in (4, 5), "a figure of no class it knows is worth most"
+    assert len({one["index"] for one in told["suggestions"]}) == 4
+    bare = service.adapt({"base": "omniglot", "support": support_of(1), "keep_support": False}).json()["id"]
+    without = service.client.post(f"/models/{bare}/suggest", json={"inputs": pool}).json()
+    assert (without["method"], len(without["suggestions"])) == ("margin", 6)
+    bad = service.client.post(f"/models/{first['id']}/suggest", json={"inputs": []})
+    assert bad.status_code == 422
