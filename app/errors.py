@@ -142,7 +142,13 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 def http_problem(request: Request, error: HTTPException) -> JSONResponse:
     """The problem for an error of the framework's own."""
-    codes = {404: "not_found", 405: "method_not_allowed", 413: "limit_exceeded", 415: "unsupported_media_type"}
+    codes = {
+        408: "request_timeout",
+        404: "not_found",
+        405: "method_not_allowed",
+        413: "limit_exceeded",
+        415: "unsupported_media_type",
+    }
     detail = {
         404: f"there is no {request.url.path}; see /docs",
         405: f"{request.url.path} does not take {request.method}",

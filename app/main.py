@@ -17,6 +17,7 @@ from app.batching import Batcher
 from app.body_limit import BodyLimit
 from app.cache import ModelCache
 from app.deps import Parts
+from app.ending import told_of_the_end
 from app.observed import Observed
 from app.openapi import only
 from app.orders import Orders
@@ -66,11 +67,12 @@ def create_app(
     cache_bytes: int,
     without_keys: WithoutKeys = "loopback",
     adapts_per_minute: int | None = None,
+    max_waiting: int = 1000,
 ) -> FastAPI:
     """The API on a store and a Redis."""
     engine = Engine(Catalogue(store), device, limits)
     cache = ModelCache(store, cache_bytes)
-    orders = Orders(store, redis_url)
+    orders = Orders(store, redis_url, max_waiting)
     aliases = Aliases(store, orders)
     ring = KeyRing(store, without_keys)
     parts = Parts(
@@ -101,7 +103,8 @@ def create_app(
             asyncio.create_task(parts.batcher.run()),
             asyncio.create_task(parts.orders.listen(changed, missed)),
         ]
-        yield
+        with told_of_the_end(orders.end):
+            yield
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -149,4 +152,5 @@ def build() -> FastAPI:
         cache_bytes=settings.cache_bytes,
         without_keys=settings.without_keys,
         adapts_per_minute=settings.adapts_per_minute,
+        max_waiting=settings.max_waiting,
     )

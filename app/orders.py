@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +21,7 @@ from rq.exceptions import DuplicateJobError
 from rq.serializers import JSONSerializer
 
 from meta_core import metrics, tracing
-from meta_core.errors import NotFound
+from meta_core.errors import NotFound, Unavailable
 from meta_core.ids import checked_id
 from meta_core.logs import current_request
 from meta_core.orders import (
@@ -44,6 +45,9 @@ from meta_core.store import Store
 RECHECK = 1.0
 """Seconds after which a waiting request looks by itself, should an announcement have been lost."""
 
+AWAY = 5.0
+"""Seconds for which a Redis that hung is not asked again: each who asks it holds a thread for as long as it hangs."""
+
 SILENCE = 15.0
 """Seconds after which somebody who watches an order is told that nothing is new."""
 UNFINISHED = ("queued", "running")
@@ -55,8 +59,11 @@ Record = dict[str, Any]
 class Orders:
     """The orders of all requests of one API process."""
 
-    def __init__(self, store: Store, redis_url: str) -> None:
+    def __init__(self, store: Store, redis_url: str, max_waiting: int) -> None:
         self.store = store
+        self.ending = False
+        self._max_waiting = max_waiting
+        self._away_until = -math.inf
         self._redis_url = redis_url
         self.redis = redis.Redis.from_url(
             redis_url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
@@ -66,17 +73,52 @@ class Orders:
 
     @tracing.traced("submit order")
     def submit(self, order: Order, support: bytes | None = None) -> None:
-        """Make an order durable, then queue it. If the queue is away the worker's reconciler queues it later."""
+        """Make an order durable, then queue it. If the queue is away the worker's reconciler queues it later.
+
+        Raises `Unavailable` when too many wait already.
+        """
+        self._check_room(order)
         order = replace(order, request_id=current_request(), trace=tracing.traceparent())
         accept(self.store, order, support)
         metrics.ACCEPTED.labels(WORKER_OF[order.kind]).inc()
         try:
-            queue = Queue(order.queue, connection=self.redis, serializer=JSONSerializer)
-            with contextlib.suppress(DuplicateJobError):  # a reply was lost and the call repeated: it is in the queue
-                queue.enqueue_call(**order.queue_call())
-            self.redis.zadd(TURNS[WORKER_OF[order.kind]], {order.tenant: time.time()}, nx=True)
+            with self._unless_away():
+                with contextlib.suppress(DuplicateJobError):  # a reply was lost and the call repeated: it is queued
+                    self._line(order).enqueue_call(**order.queue_call())
+                self.redis.zadd(TURNS[WORKER_OF[order.kind]], {order.tenant: time.time()}, nx=True)
         except RedisError as error:
             log.warning("order %s is kept but not queued yet: %s", order.id, error)
+
+    def _check_room(self, order: Order) -> None:
+        try:
+            with self._unless_away():
+                waiting = self._line(order).count
+        except RedisError as error:
+            log.warning("order %s is taken uncounted: %s", order.id, error)
+            return
+        if waiting >= self._max_waiting:
+            raise Unavailable(f"{waiting} orders wait already; the setting SHOTPUT_MAX_WAITING allows no more")
+
+    def _line(self, order: Order) -> Queue:
+        return Queue(order.queue, connection=self.redis, serializer=JSONSerializer)
+
+    @contextlib.contextmanager
+    def _unless_away(self) -> Iterator[None]:
+        """For use of Redis that can be done without. Raises `RedisError`, at once when it hung a moment ago."""
+        if time.monotonic() < self._away_until:
+            raise redis.TimeoutError("it did not answer a moment ago")
+        try:
+            yield
+        except redis.TimeoutError:
+            self._away_until = time.monotonic() + AWAY
+            raise
+
+    def end(self) -> None:
+        """Keep nobody waiting any longer: this process shall end."""
+        self.ending = True
+        for events in self._waiting.values():
+            for event in events:
+                event.set()
 
     def exists(self, tenant: str, id: str) -> bool:
         """Whether there is such an order, finished or not."""
@@ -95,7 +137,7 @@ class Orders:
             while True:
                 record = await asyncio.to_thread(self.record, tenant, id)
                 remaining = deadline - asyncio.get_running_loop().time()
-                if record["status"] not in UNFINISHED or remaining <= 0:
+                if record["status"] not in UNFINISHED or remaining <= 0 or self.ending:
                     return record
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(event.wait(), min(remaining, RECHECK))
@@ -115,7 +157,7 @@ class Orders:
                 event.clear()
                 record = await asyncio.to_thread(self.record, tenant, id)
                 yield record
-                if record["status"] not in UNFINISHED:
+                if record["status"] not in UNFINISHED or self.ending:
                     return
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(event.wait(), SILENCE)
@@ -142,7 +184,8 @@ class Orders:
 
     def _progress(self, id: str) -> Record | None:
         try:
-            fields: dict[bytes, bytes] = self.redis.hgetall(PROGRESS_KEY + id)  # type: ignore[assignment]
+            with self._unless_away():
+                fields: dict[bytes, bytes] = self.redis.hgetall(PROGRESS_KEY + id)  # type: ignore[assignment]
         except RedisError as error:
             log.warning("no progress of %s: %s", id, error)
             return None
@@ -159,7 +202,8 @@ class Orders:
     def announce(self, id: str) -> None:
         """Tell all processes that something about this id has changed."""
         try:
-            self.redis.publish(DONE_CHANNEL, id)
+            with self._unless_away():
+                self.redis.publish(DONE_CHANNEL, id)
         except RedisError as error:
             log.warning("change of %s not announced: %s", id, error)
 

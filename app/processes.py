@@ -31,9 +31,12 @@ class Part:
 def api(settings: Settings) -> Part:
     """The HTTP service; of several processes, uvicorn starts them on one socket and replaces those that die."""
     listen = ["--host", settings.host, "--port", str(settings.port), "--timeout-graceful-shutdown", "3"]
+    listen += ["--http", "app.patience:PatientProtocol"]
     if settings.api_processes > 1:  # each imports PyTorch at its start, which may take long on a busy machine
         listen += ["--workers", str(settings.api_processes), "--timeout-worker-healthcheck", "60"]
-    return Part("api", [*MODULE, "uvicorn", "app.main:build", "--factory", "--app-dir", str(ROOT), *listen])
+    return Part(
+        "api", [*MODULE, "uvicorn", "app.main:build", "--factory", "--app-dir", str(ROOT), *listen], replaceable=True
+    )
 
 
 def worker(name: str, queue: str) -> Part:
@@ -45,7 +48,7 @@ def redis(folder: Path, socket: Path) -> Part:
     """A server of our own: no port, everything appended to a file in `folder`. Raises `FileNotFoundError`."""
     listen = ["--port", "0", "--unixsocket", str(socket), "--unixsocketperm", "700"]
     keep = ["--dir", str(folder), "--appendonly", "yes", "--appendfsync", "everysec", "--save", ""]
-    return Part("redis", [str(find_redis()), *listen, *keep, "--daemonize", "no"])
+    return Part("redis", [str(find_redis()), *listen, *keep, "--daemonize", "no"], replaceable=True)
 
 
 def find_redis() -> Path:

@@ -29,13 +29,14 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=64, description="adapting processes that `shotput up` starts")
     threads: int = Field(1, ge=1, description="threads that a worker spends on one tensor operation")
     recycle_after: int = Field(5000, ge=1, description="orders after which a worker ends, to be started afresh")
-    restart: bool = Field(True, description="whether `shotput up` replaces a worker that died")
+    restart: bool = Field(True, description="whether `shotput up` replaces a process that died")
     datasets: Path = Field(Path(), description="folder of datasets, each in its own; empty: datasets/ in the home")
     cache_bytes: int = Field(1 << 30, ge=1, description="memory for adapted models in one API process")
     without_keys: Literal["loopback", "anyone", "nobody"] = Field(
         "loopback", description="who is served while there are no API keys: loopback, anyone or nobody"
     )
     adapts_per_minute: int | None = Field(None, ge=1, description="most adapts of one tenant in a minute; unset: any")
+    max_waiting: int = Field(1000, ge=1, description="orders of one tenant and kind that wait; more are refused")
     log_format: LogFormat = Field("text", description="how logs are written: text or json")
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="port on which a worker of its own tells its metrics; unset: none"

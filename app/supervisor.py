@@ -27,7 +27,7 @@ from app.settings import Settings
 LONGEST_SOCKET = 100
 """Bytes of a unix socket's path; the kernel's own limit is 104 or 108."""
 CRASHES, WITHIN = 5, 60.0
-"""A worker that dies more often than this, in so many seconds, is not started again."""
+"""What dies more often than this, in so many seconds, is not started again."""
 PATIENCE = 5.0
 """Seconds that a process may take to stop; then it is killed. Nothing accepted is lost by that."""
 HINT_AFTER = 15.0
@@ -68,6 +68,7 @@ class Supervisor:
         self.workers = workers
         self._lock = lock
         self._stop = asyncio.Event()
+        self._was_ready = False
         self._running: dict[str, Process] = {}
         self._crashes: defaultdict[str, list[float]] = defaultdict(list)
         self._logs: set[asyncio.Task[None]] = set()
@@ -123,7 +124,8 @@ class Supervisor:
         return process
 
     def _check_death(self, part: Part, how: str, *, recycled: bool) -> None:
-        if not (part.replaceable and self.settings.restart):
+        mendable = part in self.workers or self._was_ready  # else it could not start, and could not again
+        if not (part.replaceable and self.settings.restart and mendable):
             raise ServiceEnded(f"{part.name} {how}; everything was stopped")
         if recycled:
             return
@@ -136,6 +138,7 @@ class Supervisor:
     async def _announce(self) -> None:
         url = address(self.settings)
         await self._ready(url)
+        self._was_ready = True
         self._say(f"ready: the API is at {url}, its documentation at {url}/docs; Ctrl-C stops it")
 
     async def _ready(self, url: str) -> None:

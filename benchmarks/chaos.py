@@ -70,11 +70,11 @@ def main() -> None:
     sys.exit(any(row[what] for what in ("lost", "doubled", "different answers")))
 
 
-def run(folder: Path, adapts: int, kinds: Sequence[str], rng: random.Random) -> dict[str, Any]:
+def run(folder: Path, adapts: int, kinds: Sequence[str], rng: random.Random, apis: int = 2) -> dict[str, Any]:
     """So many adapts with these faults spread over them; the books, balanced."""
     store = folder / "store"
     with small_disk(store) as mounted:
-        ground = Ground(folder, disk=store if mounted else None)
+        ground = Ground(folder, apis=apis, disk=store if mounted else None)
         try:
             ground.wait_until_ready()
             books, started = Books(), time.monotonic()

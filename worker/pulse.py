@@ -105,7 +105,13 @@ class Pulse(threading.Thread):
             log.warning("left without a word, Redis is away: %s", error)
 
     def beat(self) -> None:
-        """One sign of life."""
+        """One sign of life. A Redis that is away keeps nobody from seeing that the order is unwanted."""
+        try:
+            self._sign()
+        finally:
+            self._look()
+
+    def _sign(self) -> None:
         with self._lock:
             current = self._current
             with self._redis.pipeline(transaction=False) as signs:
@@ -118,6 +124,9 @@ class Pulse(threading.Thread):
                     signs.expire(PROGRESS_KEY + current[1], LIFE)
                     signs.publish(MOVED_CHANNEL, current[1])
                 signs.execute()
+
+    def _look(self) -> None:
+        current = self._current
         if current is not None and self._store.exists(result_key(*current)):
             with self._lock:
                 first = current == self._current and not self.unwanted

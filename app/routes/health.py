@@ -22,6 +22,8 @@ async def healthz() -> dict[str, Any]:
 def readyz(parts: PartsDep, response: Response) -> dict[str, Any]:
     """Redis, the store and a worker are there, so that an adapt would be carried out."""
     checks = {"redis": _redis(parts), "store": _store(parts), "worker": _worker(parts), "access": _access(parts)}
+    if parts.orders.ending:
+        checks["api"] = "this process is about to end"
     ready = all(result.startswith("ok") for result in checks.values())
     if not ready:
         response.status_code = 503

@@ -70,6 +70,42 @@ def test_a_cancelled_adapt_makes_room_for_the_next(fragile_service: Service) -> 
     assert service.client.get(f"/models/{id}").json()["status"] == "cancelled"
 
 
+def test_more_than_may_wait_is_refused_until_there_is_room(fragile_service: Service) -> None:
+    service = fragile_service
+    service.settings["SHOTPUT_MAX_WAITING"] = "3"
+    service.restart_api()
+    service.workers[0].send_signal(signal.SIGSTOP)
+    answers = [service.adapt(BODY, "wait=0") for _ in range(10)]
+    accepted = [answer.json()["id"] for answer in answers if answer.status_code == 202]
+    refused = [answer for answer in answers if answer.status_code != 202]
+    assert len(accepted) == 3
+    assert all((answer.status_code, answer.json()["code"]) == (503, "unavailable") for answer in refused)
+    assert all(int(answer.headers["Retry-After"]) > 0 for answer in refused)
+    assert len(_open_models(service)) == len(accepted), "what was refused is not kept"
+    service.workers[0].send_signal(signal.SIGCONT)
+    for id in accepted:
+        assert service.client.get(f"/jobs/{id}", params={"wait": 60}).json()["status"] == "ready"
+    assert service.adapt(BODY, "wait=60").status_code == 201
+
+
+def test_an_api_process_that_shall_end_answers_who_waits_and_loses_nothing(fragile_service: Service) -> None:
+    service = fragile_service
+    service.workers[0].send_signal(signal.SIGSTOP)
+    with ThreadPoolExecutor() as pool:
+        waiting = [pool.submit(service.adapt, BODY, "wait=60") for _ in range(4)]
+        until(lambda: len(_open_models(service)) == 4)
+        assert service.api is not None
+        service.api.send_signal(signal.SIGTERM)
+        answers = [answer.result(timeout=50) for answer in waiting]
+        assert service.api.wait(30) in (0, -signal.SIGTERM)
+    assert [answer.status_code for answer in answers] == [202] * 4
+    service.workers[0].send_signal(signal.SIGCONT)
+    service.start_api()
+    until(lambda: service.answers("/healthz"), seconds=180)
+    for answer in answers:
+        assert service.client.get(f"/jobs/{answer.json()['id']}", params={"wait": 60}).json()["status"] == "ready"
+
+
 def test_a_restart_keeps_everything(fragile_service: Service) -> None:
     service = fragile_service
     before = service.adapt(BODY).json()

@@ -5,8 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
+import pytest
+
 from meta_core.ids import support_key
 from tests.drawings import support_of
+from tests.e2e.proxy import dropping
 from tests.e2e.service import Service
 from tests.worker.site import until
 
@@ -32,6 +36,18 @@ def test_a_hundred_requests_at_once_with_one_key_make_one_order(service: Service
     until(lambda: service.client.get(f"/models/{id}").json()["status"] == "ready")
     assert len(set(service.store.keys("default/models")) - before) == 1
     assert list(service.store.keys("default/orders")) == []
+
+
+def test_replies_that_are_lost_on_the_way_make_no_second_order(service: Service) -> None:
+    body = {"base": "omniglot", "support": support_of(2)}
+    before = set(service.store.keys("default/models"))
+    with dropping(service.port, replies=3) as url, httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
+        for _ in range(3):
+            with pytest.raises(httpx.TransportError):
+                client.post("/adapt", json=body, headers=headers("lost"))
+        answer = client.post("/adapt", json=body, headers=headers("lost"))
+    assert answer.status_code == 201, answer.text
+    assert len(set(service.store.keys("default/models")) - before) == 1
 
 
 def test_a_key_is_good_for_one_body(service: Service) -> None:
