@@ -53,7 +53,7 @@ def test_the_service_survives_a_killed_worker_stops_in_order_and_keeps_what_it_h
         again.wait_until_ready()
         model = httpx.get(f"{again.url}/models/{answer.json()['id']}", trust_env=False)
         assert model.json()["classes"] == ["high", "low"]
-        os.kill(again.pid_of("--unixsocket"), signal.SIGKILL)
+        os.kill(again.pid_of("unixsocket"), signal.SIGKILL)
         again.wait_for("redis was killed by SIGKILL; starting it again")
         os.kill(again.pid_of("uvicorn"), signal.SIGKILL)
         again.wait_for("api was killed by SIGKILL; starting it again")
