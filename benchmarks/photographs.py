@@ -1,6 +1,6 @@
 """Photographs of hand signs: five signs to learn from few examples, by a body meta-trained on the other five.
 
-The ten digits of the Sign Language Digits dataset are split into two halves, in two ways, and each half is tested
+The ten digits of the Sign Language Digits dataset are split into two halves, in three ways, and one half is tested
 with a body trained on the other one alone. Turned by quarters and mirrored, the five training signs are 40 classes. The
 same people sign in both halves. Nothing is chosen by the result: one setting, a fixed number of steps, no validation.
 
@@ -26,8 +26,8 @@ from meta_core.learner import Learner, build_learner
 from meta_core.process import prepare_process
 from meta_core.training import MetaTraining, Progress, TrainingConfig
 
-HALVES = [(0, 1, 2, 4, 9), (0, 1, 2, 3, 4)]
-"""Of the digits, one of the two: as the dataset's page proposes, and by order."""
+TESTS = [(3, 5, 6, 7, 8), (0, 1, 2, 4, 9), (5, 6, 7, 8, 9)]
+"""Digits that are held out: as the dataset's page proposes, the other way round, and the second half in order."""
 WAYS, QUERIES = 5, 15
 TRAINING = TrainingConfig(
     steps=600, ways=20, shots=1, queries=3, rate=2e-3, warm_up=20, average=0.99, validate_every=100, validation_tasks=0
@@ -46,9 +46,8 @@ def main() -> None:
 
 
 def splits() -> list[tuple[list[int], list[int]]]:
-    """Signs to train on and to test on, both ways."""
-    pairs = [(list(half), [digit for digit in range(10) if digit not in half]) for half in HALVES]
-    return [pair for first, second in pairs for pair in ((first, second), (second, first))]
+    """Signs to train on and to test on."""
+    return [([digit for digit in range(10) if digit not in test], list(test)) for test in TESTS]
 
 
 def measure(split: tuple[list[int], list[int]], home: Path, tasks: int) -> list[dict[str, Any]]:
@@ -63,7 +62,6 @@ def measure(split: tuple[list[int], list[int]], home: Path, tasks: int) -> list[
     for model, learner, source in (
         ("protonet", "protonet", embedded),
         ("ridge", "ridge", embedded),
-        ("finetune", "finetune", embedded),
         ("nearest mean of pixels", "protonet", plain),
     ):
         for shots in (1, 5):
