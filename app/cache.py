@@ -31,7 +31,7 @@ class ModelCache:
             if (tenant, id) in self._models:
                 self._models.move_to_end((tenant, id))
                 metrics.CACHE_HITS.inc()
-                return self._models[tenant, id]
+                return _unexpired(self._models[tenant, id])
             changes = self._changes
         metrics.CACHE_MISSES.inc()
         model = self._load(tenant, id)
@@ -81,3 +81,8 @@ class ModelCache:
     def _tell(self) -> None:
         metrics.CACHE_BYTES.set(self._bytes)
         metrics.CACHE_MODELS.set(len(self._models))
+
+
+def _unexpired(model: AdaptedModel) -> AdaptedModel:
+    require_ready("ready", {"expires_at": model.expires_at}, model.id)
+    return model

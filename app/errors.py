@@ -98,14 +98,18 @@ def meta_problem(request: Request, error: MetaError) -> JSONResponse:
 def _headers(error: MetaError) -> dict[str, str]:
     if isinstance(error, Unauthenticated):
         return {"WWW-Authenticate": 'Bearer realm="shotput"'}
-    if isinstance(error, QuotaExceeded):  # as draft-ietf-httpapi-ratelimit-headers-10 has it
+    if isinstance(error, QuotaExceeded):
         return {
             "Retry-After": str(error.reset),
-            "RateLimit-Policy": f'"{error.what}";q={error.most};w={error.window}',
-            "RateLimit": f'"{error.what}";r=0;t={error.reset}',
+            **rate_limit(error.what, error.most, error.window, left=0, reset=error.reset),
         }
     # only what passes by itself is worth another try
     return {"Retry-After": RETRY_AFTER[status_of(error)]} if isinstance(error, NotReady | Unavailable) else {}
+
+
+def rate_limit(what: str, most: int, window: int, *, left: int, reset: int) -> dict[str, str]:
+    """Headers that tell a quota and what is left of it, as draft-ietf-httpapi-ratelimit-headers-10 has it."""
+    return {"RateLimit-Policy": f'"{what}";q={most};w={window}', "RateLimit": f'"{what}";r={left};t={reset}'}
 
 
 def _pointers(request: Request, error: MetaError) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ import time
 from redis import Redis
 from redis.exceptions import RedisError
 
+from app.errors import rate_limit
 from meta_core.errors import QuotaExceeded
 
 RATE_KEY = "shotput:rate:"
@@ -22,10 +23,10 @@ class Rates:
         self._redis = redis
         self._most = adapts_per_minute
 
-    def count(self, tenant: str) -> None:
-        """Count one adapt. Raises `QuotaExceeded`."""
+    def count(self, tenant: str) -> dict[str, str]:
+        """Count one adapt; the headers that tell what is left. Raises `QuotaExceeded`."""
         if self._most is None:
-            return
+            return {}
         window, passed = divmod(time.time(), WINDOW)
         key = f"{RATE_KEY}{tenant}:{int(window)}"
         try:
@@ -35,6 +36,8 @@ class Rates:
                 counted = int(counting.execute()[0])
         except RedisError as error:
             log.warning("an adapt of %s was not counted: %s", tenant, error)
-            return
+            return {}
+        reset = max(1, round(WINDOW - passed))
         if counted > self._most:
-            raise QuotaExceeded("adapts", self._most, WINDOW, reset=max(1, round(WINDOW - passed)))
+            raise QuotaExceeded("adapts", self._most, WINDOW, reset=reset)
+        return rate_limit("adapts", self._most, WINDOW, left=self._most - counted, reset=reset)

@@ -86,6 +86,23 @@ class AdaptBody(Strict):
         True, description="false: the support set is removed once the model is ready; it can then not be adapted anew"
     )
 
+    ttl_seconds: int | None = Field(
+        None, ge=1, le=10**9, description="seconds after which the model and its support set are deleted; never if null"
+    )
+
+    dedupe: bool = Field(
+        False,
+        description="true: answer the model already made so of the same examples and settings, if it is still there",
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _one_or_the_other(self) -> "AdaptBody":
+        if self.dedupe and self.ttl_seconds is not None:
+            raise ValueError(
+                "dedupe and ttl_seconds exclude each other: a model of somebody else's end would be answered"
+            )
+        return self
+
     @pydantic.field_validator("metadata")
     @classmethod
     def _small(cls, value: dict[str, Any]) -> dict[str, Any]:
@@ -348,6 +365,7 @@ class ModelView(BaseModel):
     name: str | None = Field(None, examples=["signatures of branch 7"])
     metadata: dict[str, Any] = Field(default_factory=dict, examples=[{"customer": 7}])
     keep_support: bool = Field(True, description="whether the support set is kept beside the model")
+    expires_at: str | None = Field(None, description="when it is deleted by itself; null: never")
     parent: str | None = Field(
         None, examples=["mdl_0193a5b0c7d27a4e8f00112233445565"], description="model whose next version it is"
     )

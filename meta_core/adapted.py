@@ -28,6 +28,7 @@ class AdaptedModel:
     left_out: tuple[float, ...] = ()
     """How strange each left-out example of the support was, ascending; see `conformal`."""
     state: State
+    expires_at: str | None = None
 
     @property
     def bytes(self) -> int:
@@ -54,4 +55,5 @@ def unpack_adapted(content: bytes, id: str) -> AdaptedModel:
         calibration=details["calibration"],
         left_out=tuple(details.get("left_out", ())),
         state=state,
+        expires_at=record.get("expires_at"),
     )

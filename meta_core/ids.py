@@ -132,6 +132,11 @@ def alias_key(tenant: str, name: str) -> str:
     return f"{aliases_folder(tenant)}/{checked_alias(name)}.json"
 
 
+def content_of_model_key(tenant: str, digest: str) -> str:
+    """Where it lies which adapted model was made of certain examples and settings."""
+    return f"{checked_tenant(tenant)}/contents/{digest}.json"
+
+
 def bases_folder(owner: str | None) -> str:
     """Where the base models of one tenant lie, or those that are everybody's."""
     return "bases" if owner is None else f"{checked_tenant(owner)}/bases"

@@ -22,7 +22,7 @@ from meta_core.suggestion import Suggestion, suggest
 from meta_core.types import Support
 
 Record = dict[str, Any]
-SAME = ("base", "task", "modality", "unlabelled", "name", "metadata", "keep_support")
+SAME = ("base", "task", "modality", "unlabelled", "name", "metadata", "keep_support", "expires_at")
 """What a version has in common with the one before it."""
 
 

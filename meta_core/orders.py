@@ -15,6 +15,7 @@ from torch import Tensor
 
 from meta_core.artifact import Header, header_length, pack, unpack_header
 from meta_core.errors import CorruptArtifact, Gone, InvalidTask, NotFound, NotReady, Unusable
+from meta_core.expiry import has_expired, note_expiry
 from meta_core.ids import checkpoint_key, lineage_folder, lineage_key, order_key, result_key, support_key
 from meta_core.store import Store
 
@@ -113,6 +114,8 @@ def queue_name(kind: Kind, tenant: str) -> str:
 
 def accept(store: Store, order: Order, support: bytes | None = None) -> None:
     """Make an order durable. Only after this may it be queued, and its acceptance be told."""
+    if end := order.spec.get("record", {}).get("expires_at"):
+        note_expiry(store, order.tenant, order.id, end)
     if support is not None:
         store.create(support_key(order.tenant, order.id), support)
     note_version(store, order)
@@ -211,7 +214,7 @@ def public_record(order: Order) -> dict[str, Any]:
 
 
 def load_outcome(store: Store, tenant: str, id: str) -> tuple[Outcome, dict[str, Any]] | None:
-    """Status and public record of a finished order, or None while there is none."""
+    """Status and public record of a finished order, or None while there is none. What has expired is deleted."""
     key = result_key(tenant, id)
     try:
         head = store.head(key, _USUAL_HEADER)
@@ -220,6 +223,8 @@ def load_outcome(store: Store, tenant: str, id: str) -> tuple[Outcome, dict[str,
     except NotFound:
         return None
     header = unpack_header(head)
+    if has_expired(header["record"], now()):
+        return "deleted", {"id": id, "deleted_at": header["record"]["expires_at"]}
     return header["status"], header["record"]
 
 
@@ -237,6 +242,8 @@ def require_ready(status: str | None, record: Mapping[str, Any], id: str) -> Non
         raise NotFound(f"there is no {id}")
     if status == "deleted":
         raise Gone(f"{id} was deleted at {record['deleted_at']}")
+    if has_expired(record, now()):
+        raise Gone(f"{id} expired at {record['expires_at']}")
     if status in ("queued", "running"):
         raise NotReady(f"{id} is {status}; it can be used once it is ready")
     if status != "ready" and str(record.get("error", {}).get("code")).startswith("invalid_"):

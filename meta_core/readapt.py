@@ -8,6 +8,7 @@ from meta_core.artifact import pack, unpack
 from meta_core.base import Base
 from meta_core.engine import Engine
 from meta_core.errors import CorruptArtifact, InvalidRequest, InvalidTask, NotFound, Unusable
+from meta_core.expiry import note_expiry
 from meta_core.ids import id_within, result_key, support_key
 from meta_core.kept import EMBEDDINGS
 from meta_core.learner import learners
@@ -28,6 +29,7 @@ KEPT = (
     "name",
     "metadata",
     "keep_support",
+    "expires_at",
     "described_by",
 )
 """What a model has in common with the one it was made from, unless the base model says otherwise."""
@@ -91,6 +93,8 @@ def _moved(engine: Engine, store: Store, order: Order, record: Record, id: str) 
     wanted = Order(id=id, tenant=order.tenant, kind="adapt", spec={}, created_at=now())
     one, support = plan(engine, store, wanted, record, order.spec["to"])
     result: Result = engine.adapt_order(one, support)
+    if "expires_at" in record:
+        note_expiry(store, order.tenant, id, record["expires_at"])
     store.create(support_key(order.tenant, id), support)
     note_version(store, one)
     finish(store, one, result)

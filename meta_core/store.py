@@ -39,7 +39,7 @@ class Store:
             try:
                 self._objects = obstore.store.from_url(url)
             except (BaseError, ValueError) as error:
-                raise InvalidParameter(f"{url!r} is no store: {error}") from None
+                raise InvalidParameter(f"{url!r} is no store: {_reason(error)}") from None
 
     @traced("store put")
     def create(self, key: str, content: bytes) -> bool:
@@ -51,7 +51,7 @@ class Store:
         except AlreadyExistsError:
             return False
         except (BaseError, OSError) as error:
-            raise failure("put", f"the store did not take {key}: {error}") from None
+            raise failure("put", f"the store did not take {key}: {_reason(error)}") from None
         return True
 
     @traced("store put")
@@ -63,7 +63,7 @@ class Store:
             else:
                 obstore.put(self._objects, key, content)
         except (BaseError, OSError) as error:
-            raise failure("put", f"the store did not take {key}: {error}") from None
+            raise failure("put", f"the store did not take {key}: {_reason(error)}") from None
 
     @traced("store put")
     def replace_file(self, key: str, path: Path) -> None:
@@ -76,7 +76,7 @@ class Store:
             else:
                 obstore.put(self._objects, key, path)  # in parts, if it is large
         except (BaseError, OSError) as error:
-            raise failure("put", f"the store did not take {key}: {error}") from None
+            raise failure("put", f"the store did not take {key}: {_reason(error)}") from None
 
     @contextmanager
     def as_file(self, key: str) -> Iterator[Path]:
@@ -95,7 +95,7 @@ class Store:
             except (MissingObject, FileNotFoundError):
                 raise NotFound(f"there is no object {key}") from None
             except (BaseError, OSError) as error:
-                raise failure("get", f"the store did not give {key}: {error}") from None
+                raise failure("get", f"the store did not give {key}: {_reason(error)}") from None
             yield path
 
     def untouched(self, folder: str, since: datetime.timedelta) -> Iterator[str]:
@@ -105,7 +105,7 @@ class Store:
             for chunk in obstore.list(self._objects, folder.rstrip("/") + "/", chunk_size=1000):
                 yield from (entry["path"] for entry in chunk if entry["last_modified"] < latest)
         except (BaseError, OSError) as error:
-            raise failure("list", f"the store did not list {folder}: {error}") from None
+            raise failure("list", f"the store did not list {folder}: {_reason(error)}") from None
 
     @traced("store get")
     def get(self, key: str) -> bytes:
@@ -117,7 +117,7 @@ class Store:
         except (MissingObject, FileNotFoundError):
             raise NotFound(f"there is no object {key}") from None
         except (BaseError, OSError) as error:
-            raise failure("get", f"the store did not give {key}: {error}") from None
+            raise failure("get", f"the store did not give {key}: {_reason(error)}") from None
 
     @traced("store get")
     def head(self, key: str, length: int) -> bytes:
@@ -130,7 +130,7 @@ class Store:
         except (MissingObject, FileNotFoundError):
             raise NotFound(f"there is no object {key}") from None
         except (BaseError, OSError) as error:
-            raise failure("get", f"the store did not give {key}: {error}") from None
+            raise failure("get", f"the store did not give {key}: {_reason(error)}") from None
 
     @traced("store head")
     def exists(self, key: str) -> bool:
@@ -140,7 +140,7 @@ class Store:
         except (MissingObject, FileNotFoundError):
             return False
         except (BaseError, OSError) as error:
-            raise failure("head", f"the store did not answer for {key}: {error}") from None
+            raise failure("head", f"the store did not answer for {key}: {_reason(error)}") from None
         return True
 
     @traced("store delete")
@@ -151,7 +151,7 @@ class Store:
         except (MissingObject, FileNotFoundError):
             return
         except (BaseError, OSError) as error:
-            raise failure("delete", f"the store did not delete {key}: {error}") from None
+            raise failure("delete", f"the store did not delete {key}: {_reason(error)}") from None
 
     def keys(self, folder: str) -> Iterator[str]:
         """Keys below a folder, in no order that may be relied on."""
@@ -159,14 +159,14 @@ class Store:
             for chunk in obstore.list(self._objects, folder.rstrip("/") + "/", chunk_size=1000):
                 yield from (entry["path"] for entry in chunk if not entry["path"].endswith(PARTIAL))
         except (BaseError, OSError) as error:
-            raise failure("list", f"the store did not list {folder}: {error}") from None
+            raise failure("list", f"the store did not list {folder}: {_reason(error)}") from None
 
     def folders(self) -> list[str]:
         """Names of the folders at the top."""
         try:
             return sorted(obstore.list_with_delimiter(self._objects)["common_prefixes"])
         except (BaseError, OSError) as error:
-            raise failure("list", f"the store did not list its folders: {error}") from None
+            raise failure("list", f"the store did not list its folders: {_reason(error)}") from None
 
     def check(self) -> None:
         """Raises `Unavailable` unless the store takes and gives back an object."""
@@ -182,6 +182,11 @@ def failure(operation: str, detail: str) -> Unavailable:
 
 
 PARTIAL = ".partial"
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, without the answers of servers that obstore tells on further lines."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _link_new(path: Path, content: bytes) -> bool:

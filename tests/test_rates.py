@@ -25,7 +25,8 @@ def test_the_minute_is_shared_by_processes_and_not_by_tenants(redis: Redis, monk
     monkeypatch.setattr("time.time", lambda: 600.0 + 15.0)
     first, second = Rates(redis, 3), Rates(redis, 3)
     for rates in (first, second, first):
-        rates.count("one")
+        told = rates.count("one")
+    assert told == {"RateLimit-Policy": '"adapts";q=3;w=60', "RateLimit": '"adapts";r=0;t=45'}
     with pytest.raises(QuotaExceeded, match="at most 3 adapts in 60 s") as refused:
         second.count("one")
     second.count("other")

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from functools import partial
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -11,8 +12,9 @@ from rq.job import Job
 
 from meta_core import metrics
 from meta_core.errors import Unavailable
-from meta_core.orders import QUEUES, WORKER_OF, Order, load_order, open_orders
+from meta_core.orders import DONE_CHANNEL, QUEUES, WORKER_OF, Order, load_order, now, open_orders
 from meta_core.store import Store
+from meta_core.sweep import end_expired, sweep, tenants
 from worker.lines import Lines
 from worker.pulse import CLAIM_KEY
 
@@ -22,6 +24,10 @@ LEADER_KEY = "shotput:reconciler"
 """Redis key that names the one worker which reconciles. Two at once would do no harm, only the work twice."""
 PERIOD = 2.0
 """Seconds between two looks."""
+EXPIRY_PERIOD = 15.0
+"""Seconds between two looks for models whose time is up; nobody finds them any more from that time on."""
+SWEEP_PERIOD = 3600.0
+"""Seconds between two sweeps of what nobody needs any more."""
 SHARE = 10
 """A look that took long is followed by a rest this many times as long: listing must not become the main work."""
 
@@ -44,6 +50,7 @@ class Reconciler(threading.Thread):
         self._lines = {kind: Lines(kind, redis) for kind in QUEUES}
         self._seen: Lost = set()
         self._rest = PERIOD
+        self._due = {EXPIRY_PERIOD: 0.0, SWEEP_PERIOD: time.monotonic() + SWEEP_PERIOD}
         self._ended = threading.Event()
 
     def run(self) -> None:
@@ -53,6 +60,7 @@ class Reconciler(threading.Thread):
             try:
                 if self._leads():
                     self.look()
+                    self._tidy()
                 else:
                     self._seen = set()
             except (RedisError, Unavailable) as error:
@@ -77,6 +85,23 @@ class Reconciler(threading.Thread):
         again = lost & self._seen
         self._seen = lost - again
         return sum(self._queue_again(tenant, id) for tenant, id in again)
+
+    def _tidy(self) -> None:
+        for period, tidy in ((EXPIRY_PERIOD, self.end_expired), (SWEEP_PERIOD, self.sweep)):
+            if time.monotonic() >= self._due[period]:
+                self._due[period] = time.monotonic() + period
+                tidy()
+
+    def end_expired(self) -> None:
+        """Delete adapted models whose time is up, everywhere."""
+        for tenant in tenants(self._store):
+            end_expired(self._store, tenant, now(), partial(self._redis.publish, DONE_CHANNEL))
+
+    def sweep(self) -> None:
+        """Remove what is left behind and old."""
+        for tenant in tenants(self._store):
+            if removed := sweep(self._store, tenant):
+                log.info("%s: %d objects that nobody needed were removed", tenant, removed)
 
     def _leads(self) -> bool:
         life = int(self._rest + 3 * PERIOD)

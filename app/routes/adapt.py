@@ -11,12 +11,14 @@ from pydantic import BaseModel
 
 from app.access import CanAdapt
 from app.bodies import adapt_body, plain_inputs
+from app.dedupe import claim_content
 from app.deps import Parts, PartsDep
 from app.idempotency import IdempotencyKey, Once
 from app.openapi import PROBLEMS, body_of
 from app.schemas import AdaptBody, ModelView
 from app.views import model_view
 from meta_core.engine import TaskRequest
+from meta_core.expiry import expires_at
 from meta_core.ids import new_id
 from meta_core.orders import Order, now, require_ready
 
@@ -68,7 +70,9 @@ async def adapt(
     Everything is checked before anything is accepted; once it is, it is not lost.
     """
     check = partial(_checked, parts, caller.tenant, body)
-    id = await asyncio.to_thread(accepted, parts, caller.tenant, body, idempotency_key, check)
+    id = await asyncio.to_thread(
+        accepted, parts, caller.tenant, body, idempotency_key, check, response=response, dedupe=body.dedupe
+    )
     return await awaited_model(parts, caller.tenant, id, prefer=prefer, response=response)
 
 
@@ -90,18 +94,29 @@ async def awaited_model(
 
 
 def accepted(
-    parts: Parts, tenant: str, body: BaseModel, key: str | None, check: Callable[[], tuple[dict[str, Any], bytes]]
+    parts: Parts,
+    tenant: str,
+    body: BaseModel,
+    key: str | None,
+    check: Callable[[], tuple[dict[str, Any], bytes]],
+    *,
+    response: Response,
+    dedupe: bool = False,
 ) -> str:
     """The id of the order that a request makes, or made when it was sent before.
 
-    `check` gives the record and the support set of the model that is asked for, or raises what is wrong.
+    `check` gives the record and the support set of the model that is asked for, or raises what is wrong. With `dedupe`
+    it may be the id of an older model of the same content. The response is told what is left of the tenant's quota.
     """
     once = Once(parts.store, tenant, key, body) if key else None
     if once and (known := once.known()) and parts.orders.exists(tenant, known):
         return known
-    parts.rates.count(tenant)
+    response.headers.update(parts.rates.count(tenant))
     record, support = check()
-    id = once.claim(new_id("mdl")) if once else new_id("mdl")
+    id = claim_content(parts.store, tenant, record, support, new_id("mdl")) if dedupe else new_id("mdl")
+    id = once.claim(id) if once else id
+    if dedupe and parts.orders.exists(tenant, id):
+        return id
     order = Order(id=id, tenant=tenant, kind="adapt", spec={"record": record}, created_at=now())
     parts.orders.submit(order, support)
     return id
@@ -119,7 +134,10 @@ def _checked(parts: Parts, tenant: str, body: AdaptBody) -> tuple[dict[str, Any]
         task=body.task,
     )
     record, support = parts.engine.accept(request)
-    return record | {"name": body.name, "metadata": body.metadata, "keep_support": body.keep_support}, support
+    record |= {"name": body.name, "metadata": body.metadata, "keep_support": body.keep_support}
+    if body.ttl_seconds is not None:
+        record["expires_at"] = expires_at(body.ttl_seconds)
+    return record, support
 
 
 def preferred_wait(prefer: str | None, default: float) -> float:

@@ -74,7 +74,7 @@ async def add_examples(
     """
     added = Added(model=id, examples=body)
     check = partial(_with, parts, caller.tenant, id, body)
-    made = await asyncio.to_thread(accepted, parts, caller.tenant, added, idempotency_key, check)
+    made = await asyncio.to_thread(accepted, parts, caller.tenant, added, idempotency_key, check, response=response)
     return await awaited_model(parts, caller.tenant, made, prefer=prefer, response=response)
 
 
@@ -100,7 +100,7 @@ async def remove_example(
     """
     removed = Removed(model=id, example=n)
     check = partial(_without, parts, caller.tenant, id, n)
-    made = await asyncio.to_thread(accepted, parts, caller.tenant, removed, idempotency_key, check)
+    made = await asyncio.to_thread(accepted, parts, caller.tenant, removed, idempotency_key, check, response=response)
     return await awaited_model(parts, caller.tenant, made, prefer=prefer, response=response)
 
 
