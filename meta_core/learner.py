@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from meta_core.backbone import Backbone
 from meta_core.config import Config as AnyConfig
+from meta_core.episodes import Size, TaskSource
 from meta_core.errors import InvalidParameter, InvalidTask
 from meta_core.registry import Registry
 from meta_core.types import Categorical, Episode, Gaussian, Prediction, State, Support, Task
@@ -126,6 +127,9 @@ class Learner(nn.Module, ABC):
 
     def take_embedding_mean(self, mean: Tensor) -> None:
         """Hear what the mean embedding [D] of the training set is, where the base model knows it."""
+
+    def begin(self, source: TaskSource, size: Size, rng: torch.Generator) -> None:
+        """Take from training tasks what needs no gradient, before the first step of meta-training."""
 
     def parameter_groups(self) -> list[ParameterGroup]:
         """Meta-parameters that meta-training moves otherwise than the rest."""

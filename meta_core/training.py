@@ -126,6 +126,10 @@ class MetaTraining:
         last = self.ranks.from_leader(checkpoints.load() if self.ranks.leads else None)
         if last is not None:
             self.restore(last)
+        else:
+            self.learner.begin(self.source, self.size, torch.Generator().manual_seed(self.config.seed + 2))
+            self.average.load_state_dict(self.learner.state_dict())
+            self.best = copy.deepcopy(self.learner.state_dict())
         started = time.monotonic()
         while self.step < self.config.steps:
             loss = self._advance()

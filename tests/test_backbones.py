@@ -16,6 +16,7 @@ SHAPES = {
     "views": (1, 28, 28),
     "mlp": (6,),
     "identity": (2, 3),
+    "hinges": (4,),
     "spectrogram-conv": (1, 24, 40),
     "minirocket": (2, 50),
     "gru": (3, 20),
@@ -98,6 +99,11 @@ def test_an_mlp_is_as_wide_and_deep_as_asked() -> None:
 def test_identity_flattens() -> None:
     x = torch.randn(4, 2, 3)
     assert torch.equal(build_backbone("identity", (2, 3), {})(x), x.reshape(4, math.prod((2, 3))))
+
+
+def test_hinges_are_zero_up_to_their_knots_and_lines_beyond() -> None:
+    z = build_backbone("hinges", (1,), {"knots": [0.0, 1.5]})(torch.tensor([[-1.0], [1.0], [2.0]]))
+    torch.testing.assert_close(z, torch.tensor([[-1.0, 0.0, 0.0], [1.0, 1.0, 0.0], [2.0, 2.0, 0.5]]))
 
 
 def test_fixed_normalisation_answers_like_the_batch_normalisation_it_comes_from() -> None:

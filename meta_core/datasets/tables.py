@@ -67,7 +67,7 @@ class Tables(Dataset):
     def _rows(self, split: Split) -> tuple[list[Row], list[str]]:
         low, high = SHARES[split]
         records = [
-            record for record in _read_csv(self.folder / f"{self.config.path}.csv") if low <= _share(record) < high
+            record for record in read_csv(self.folder / f"{self.config.path}.csv") if low <= _share(record) < high
         ]
         if not records:
             raise InvalidTask(f"the {split} part of {self.config.path}.csv has no rows")
@@ -75,7 +75,7 @@ class Tables(Dataset):
         if target not in records[0]:
             raise NotFound.among("column", target, records[0])
         known = [record for record in records if record[target]]
-        rows = [{name: _cell(text) for name, text in record.items() if name != target} for record in known]
+        rows = [{name: value_of(text) for name, text in record.items() if name != target} for record in known]
         return rows, [record[target] for record in known]
 
 
@@ -130,7 +130,8 @@ def _members(targets: Sequence[str]) -> tuple[torch.Tensor, ...]:
     return tuple(torch.tensor(rows_of[target]) for target in sorted(rows_of))
 
 
-def _read_csv(path: Path) -> list[dict[str, str]]:
+def read_csv(path: Path) -> list[dict[str, str]]:
+    """Rows of a file with a header, as written. Raises `NotFound`."""
     if not path.is_file():
         raise NotFound(f"there is no {path.name} among the tables")
     with path.open(newline="", encoding="utf-8") as file:
@@ -143,7 +144,7 @@ def _share(record: dict[str, str]) -> float:
     return int.from_bytes(hashlib.sha256(content.encode()).digest()[:8]) / 2**64
 
 
-def _cell(text: str) -> str | float | None:
+def value_of(text: str) -> str | float | None:
     """A cell of a CSV file: a number if it reads as one, nothing if it is empty."""
     if not text:
         return None

@@ -31,7 +31,7 @@ class LogisticConfig(Config):
 class Logistic(Learner):
     """Multinomial logistic regression to convergence: min_W Σ_n −log p(y_n | z_n) + ‖W‖² / 2C, intercept not penalised.
 
-    The objective of scikit-learn for three classes and more; its two-class model halves the penalty (its C is our 2C).
+    The objective of scikit-learn: as there, two classes have twice the penalty, which is that of one weight vector.
     Solved by truncated Newton steps, differentiated by the implicit function theorem (MetaOptNet, arXiv:1904.03758).
     log C is meta-learned; a scale of the embeddings would be the same parameter twice.
     """
@@ -68,7 +68,8 @@ class Logistic(Learner):
 
     def _objective(self, support: Support) -> "Objective":
         x = torch.cat([support.x, torch.ones_like(support.x[:, :1])], -1).double()  # [N, D + 1]
-        return Objective(x, support.one_hot().double(), self.log_inverse_penalty.neg().exp().to(x))
+        penalty = self.log_inverse_penalty.neg().exp().to(x)
+        return Objective(x, support.one_hot().double(), 2 * penalty if support.ways == 2 else penalty)
 
 
 def spanned(support: Support) -> tuple[Support, Tensor | None]:

@@ -14,29 +14,39 @@ from meta_core.config import Config
 from meta_core.errors import InvalidExample, shown
 from meta_core.limits import LARGEST_NUMBER
 from meta_core.modality import Description, Modality, modalities
+from meta_core.table_columns import (
+    DATE_FEATURES,
+    describe_dates,
+    is_date,
+    is_free_text,
+    read_dates,
+    read_texts,
+)
 
 Column = dict[str, Any]
 Floats = npt.NDArray[np.float64]
 
-LONGEST_TEXT = 500
+LONGEST_NAME, LONGEST_TEXT = 500, 5000
 """Characters of a column's name and of a cell."""
 FARTHEST = 1e4
 """Standard deviations from the mean beyond which a number is not taken any farther."""
 
 
 class TableConfig(Config):
-    """How many different texts a column may hold."""
+    """How texts become numbers."""
 
-    max_categories: int = Field(500, ge=2, description="columns with more different texts are refused")
+    max_categories: int = Field(500, ge=2, description="columns with more different texts are free text")
+    text_features: int = Field(64, ge=1, le=4096, description="that the words of a column of free text are hashed to")
 
 
 @modalities.register("table")
 class TableModality(Modality):
-    """Rows of numbers, texts, booleans and nulls; arrays of numbers have columns "0", "1" and so on.
+    """Rows of numbers, texts, dates, booleans and nulls; arrays of numbers have columns "0", "1" and so on.
 
-    A column of numbers is standardised by the support set, a missing one is the mean. Any other column is one-hot
-    over the values of the support set; a value unseen there is all zeros. Where the support set has missing values,
-    being missing is a feature of its own.
+    A column of numbers is standardised by the support set, a missing one is the mean. A column of dates (ISO 8601) is
+    the moment, standardised, and its places in the year, the week and the day. A column of sentences, most of them
+    different, is hashed words. Any other column is one-hot over the values of the support set; a value unseen there is
+    all zeros. Where the support set has missing values, being missing is a feature of its own.
     """
 
     Config = TableConfig
@@ -76,8 +86,10 @@ def _row(index: int, value: Any) -> Mapping[str, Any]:
 
 def _check_cell(index: int, name: str, cell: Any) -> None:
     column = f"column {shown(name)}"
-    if len(name) > LONGEST_TEXT or (isinstance(cell, str) and len(cell) > LONGEST_TEXT):
-        raise InvalidExample(index, f"{column}: names and texts have at most {LONGEST_TEXT} characters")
+    if len(name) > LONGEST_NAME:
+        raise InvalidExample(index, f"{column}: names have at most {LONGEST_NAME} characters")
+    if isinstance(cell, str) and len(cell) > LONGEST_TEXT:
+        raise InvalidExample(index, f"{column}: texts have at most {LONGEST_TEXT} characters; found {len(cell)}")
     if not isinstance(cell, str | bool | int | float | None):
         raise InvalidExample(index, f"{column} holds {shown(cell)}; a cell is a number, string, boolean or null")
     if isinstance(cell, int | float) and not abs(cell) < LARGEST_NUMBER:
@@ -115,26 +127,39 @@ def _describe_column(name: str, cells: list[Any], config: TableConfig) -> Column
             "std": float(deviation) if deviation > 1e-12 * np.abs(values).max() else 1.0,
             "missing": missing,
         }
-    categories = sorted({_text(cell) for cell in present})
-    if len(categories) > config.max_categories:
-        raise InvalidExample(
-            0,
-            f"column {name!r} has {len(categories)} different values; at most {config.max_categories} (max_categories)",
-        )
+    if all(is_date(cell) for cell in present):
+        return {"name": name, **describe_dates(present), "missing": missing}
+    texts = [_text(cell) for cell in present]
+    categories = sorted(set(texts))
+    if len(categories) > config.max_categories or is_free_text(texts):
+        return {"name": name, "kind": "text", "features": config.text_features, "missing": missing}
     return {"name": name, "kind": "category", "categories": categories, "missing": missing}
 
 
 def _width(column: Column) -> int:
-    values = 1 if column["kind"] == "number" else len(column["categories"])
+    widths = {"number": 1, "date": DATE_FEATURES, "text": column.get("features", 0)}
+    values = widths.get(column["kind"]) or len(column["categories"])
     return values + bool(column["missing"])
 
 
 def _read_column(column: Column, cells: list[Any]) -> Floats:
-    features = _standardised(column, cells) if column["kind"] == "number" else _one_hot(column, cells)
+    features = _values(column, cells)
     if not column["missing"]:
         return features
     missing = np.asarray([[float(cell is None)] for cell in cells])
     return np.concatenate([features, missing], axis=1)
+
+
+def _values(column: Column, cells: list[Any]) -> Floats:
+    match column["kind"]:
+        case "number":
+            return _standardised(column, cells)
+        case "date":
+            return read_dates(column["name"], cells, column["mean"], column["std"])
+        case "text":
+            return read_texts([None if cell is None else _text(cell) for cell in cells], column["features"])
+        case _:
+            return _one_hot(column, cells)
 
 
 def _standardised(column: Column, cells: list[Any]) -> Floats:
