@@ -1,15 +1,19 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_wine
 from sklearn.kernel_ridge import KernelRidge
 from torch import Tensor
 from torch.testing import assert_close
 
 from meta_core.backbone import build_backbone
+from meta_core.base import unpack_base
+from meta_core.catalogue import SHIPPED
 from meta_core.closed_readings import LINEAR_NOISES, NORMAL, fourth_moment_scale, read_queries, read_support
+from meta_core.evaluation import answer
 from meta_core.learner import build_learner
 from meta_core.learners.incontext import Layer
-from meta_core.types import Support, Task
+from meta_core.types import Episode, Support, Task
 from tests.learners.cases import answers, build, draw
 
 TASKS: list[Task] = ["classification", "regression"]
@@ -84,3 +88,17 @@ def test_a_rare_category_is_scaled_less_far_out_than_by_its_deviation() -> None:
     standard = (rare - rare.mean()) / rare.std(correction=0)
     assert standard.max() > 7
     assert (standard / fourth_moment_scale(standard)).max() < 3
+
+
+def test_the_shipped_base_is_surer_of_the_truth_than_logistic_regression() -> None:
+    shipped = unpack_base((SHIPPED / "table-incontext.safetensors").read_bytes())
+    x, y = (torch.from_numpy(part) for part in load_wine(return_X_y=True))
+    x = ((x - x.mean(0)) / x.std(0)).float()
+    learned = torch.cat([(y == label).nonzero().flatten()[:5] for label in range(3)])
+    episode = Episode(Support(x[learned], y[learned], 3), x, y)
+    name, config = shipped.spec.learners["classification"]
+    theirs = build(("logistic", {}, "classification"), "identity", (13,)).float()
+    ours = shipped.learner_for(name, config, (13,), "classification")
+    with torch.no_grad():
+        nll, other = (float(answer(learner, episode).nll(y).mean()) for learner in (ours, theirs))
+    assert nll < other
