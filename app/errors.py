@@ -145,7 +145,8 @@ async def _http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def http_problem(request: Request, error: HTTPException) -> JSONResponse:
-    """The problem for an error of the framework's own."""
+    """The problem for an error of the framework's own; its 400, for bodies it cannot parse, is our 422."""
+    status = 422 if error.status_code == 400 else error.status_code
     codes = {
         408: "request_timeout",
         404: "not_found",
@@ -156,9 +157,9 @@ def http_problem(request: Request, error: HTTPException) -> JSONResponse:
     detail = {
         404: f"there is no {request.url.path}; see /docs",
         405: f"{request.url.path} does not take {request.method}",
-    }.get(error.status_code, str(error.detail))
-    code = codes.get(error.status_code, "invalid_request")
-    return problem(request, error.status_code, code, detail, headers=error.headers)
+    }.get(status, str(error.detail))
+    code = codes.get(status, "invalid_request")
+    return problem(request, status, code, detail, headers=error.headers)
 
 
 async def _redis_error(request: Request, error: Exception) -> JSONResponse:

@@ -31,6 +31,19 @@ def only(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: PROBLEMS[status] for status in statuses}
 
 
+def links_to(**operations: str) -> dict[str, Any]:
+    """OpenAPI links from the `id` in an answer to operations that take it, by name: `METHOD /path` of each."""
+    return {
+        name: {"operationRef": _reference(asked), "parameters": {"id": "$response.body#/id"}}
+        for name, asked in operations.items()
+    }
+
+
+def _reference(operation: str) -> str:
+    method, path = operation.lower().split()
+    return f"#/paths/{path.replace('~', '~0').replace('/', '~1')}/{method}"
+
+
 def body_of(model: type[BaseModel], form: dict[str, Any]) -> dict[str, Any]:
     """The request body of a route that reads it itself: JSON of a model, or a form of files."""
     schema = model.model_json_schema()

@@ -365,7 +365,9 @@ class ModelView(BaseModel):
     name: str | None = Field(None, examples=["signatures of branch 7"])
     metadata: dict[str, Any] = Field(default_factory=dict, examples=[{"customer": 7}])
     keep_support: bool = Field(True, description="whether the support set is kept beside the model")
-    expires_at: str | None = Field(None, description="when it is deleted by itself; null: never")
+    expires_at: str | None = Field(
+        None, examples=["2026-11-22T09:30:00.123Z"], description="when it is deleted by itself; null: never"
+    )
     parent: str | None = Field(
         None, examples=["mdl_0193a5b0c7d27a4e8f00112233445565"], description="model whose next version it is"
     )

@@ -48,6 +48,8 @@ def plan(engine: Engine, store: Store, order: Order, record: Record, to: str) ->
     if new.reference == old.reference:
         raise InvalidTask(f"{record['id']} is on {new.reference} already")
     try:
+        if not record.get("keep_support", True):
+            raise NotFound(f"the support set of {record['id']} is removed, or about to be")
         tensors, header = unpack(store.get(support_key(order.tenant, record["id"])))
     except NotFound:
         raise InvalidTask(f"the support set of {record['id']} was not kept; adapt again from the examples") from None

@@ -14,13 +14,21 @@ from app.bodies import adapt_body, plain_inputs
 from app.dedupe import claim_content
 from app.deps import Parts, PartsDep
 from app.idempotency import IdempotencyKey, Once
-from app.openapi import PROBLEMS, body_of
+from app.openapi import PROBLEMS, body_of, links_to
 from app.schemas import AdaptBody, ModelView
 from app.views import model_view
 from meta_core.engine import TaskRequest
 from meta_core.expiry import expires_at
 from meta_core.ids import new_id
 from meta_core.orders import Order, now, require_ready
+
+MADE = links_to(
+    model="GET /models/{id}", delete="DELETE /models/{id}", job="GET /jobs/{id}", cancel="DELETE /jobs/{id}"
+)
+PREDICT = {
+    "operationRef": "#/paths/~1predict/post",
+    "requestBody": {"model": "$response.body#/id", "inputs": "$request.body#/support/inputs"},
+}
 
 router = APIRouter(tags=["adapt and predict"])
 
@@ -53,7 +61,11 @@ FORM = {
     "/adapt",
     status_code=201,
     response_model=ModelView,
-    responses={202: {"model": ModelView, "description": "Accepted; not finished within the wait"}, **PROBLEMS},
+    responses={
+        201: {"links": {**MADE, "predict": PREDICT}},
+        202: {"model": ModelView, "description": "Accepted; not finished within the wait", "links": MADE},
+        **PROBLEMS,
+    },
     openapi_extra=body_of(AdaptBody, FORM),
 )
 async def adapt(

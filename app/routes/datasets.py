@@ -42,7 +42,7 @@ BODY = {
     "",
     status_code=201,
     response_model=DatasetView,
-    responses={200: {"model": DatasetView, "description": "It was there already"}, **only(413, 422, 503)},
+    responses={200: {"model": DatasetView, "description": "It was there already"}, **only(404, 413, 422, 503)},
     openapi_extra=BODY,
 )
 async def add_dataset(

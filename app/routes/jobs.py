@@ -31,7 +31,7 @@ async def get_job(
     "/{id}/events",
     response_class=StreamingResponse,
     responses={
-        200: {"description": "A stream of events", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        200: {"description": "A stream of events", "content": {"text/event-stream": {}}},
         204: {"description": "`Last-Event-ID` is that of the last event: there is nothing more"},
         **only(404, 503),
     },

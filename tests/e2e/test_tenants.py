@@ -45,7 +45,18 @@ def owned(keyed: tuple[Service, httpx.Client, httpx.Client]) -> dict[str, str]:
     shipped = unpack_base((SHIPPED / "omniglot.safetensors").read_bytes())
     Catalogue(service.store).publish(shipped, job, "owner")
     assert service.store.exists(base_key("omniglot", shipped.version + 1, "owner"))
-    return {"model": made.json()["id"], "job": job, "base": f"omniglot@{shipped.version + 1}"}
+    csv = "a,kind\n" + "\n".join(f"{i},{'uv'[i % 2]}" for i in range(8))
+    dataset = owner.post("/datasets", content=csv, params={"name": SENTINEL})
+    assert dataset.status_code == 201, dataset.text
+    named = owner.put("/aliases/secret-alias", json={"model": made.json()["id"]})
+    assert named.status_code == 200, named.text
+    return {
+        "model": made.json()["id"],
+        "job": job,
+        "base": f"omniglot@{shipped.version + 1}",
+        "dataset": dataset.json()["id"],
+        "alias": "secret-alias",
+    }
 
 
 def operations(client: httpx.Client) -> list[tuple[str, str]]:
@@ -65,6 +76,8 @@ def test_every_route_with_an_id_knows_nothing_of_another_tenants(
         for id in owned.values():
             address = path[: path.index("{")] + id + path[path.index("}") + 1 :]
             body = {"json": {"default": None}} if method == "PATCH" else {}
+            if method == "PUT":  # makes an alias of the caller's own, of a model that must not be found
+                body = {"json": {"model": owned["model"]}}
             answer = stranger.request(method, address, **body)
             assert answer.status_code in (404, 422), f"{method} {address}: {answer.status_code} {answer.text}"
             assert SENTINEL not in answer.text
@@ -93,6 +106,10 @@ def test_bodies_that_name_another_tenants_things_do_not_find_them(
     question = {"model": owned["model"], "inputs": [base64_png(draw("cross", 1))]}
     assert owner.post("/predict", json=question).status_code == 200
     assert stranger.post("/predict", json=question).status_code == 404
+    assert stranger.post("/predict", json={**question, "model": owned["alias"]}).status_code == 404
+    asked = {"base": "table", "dataset": {"id": owned["dataset"]}, "ways": 2, "tasks": 2}
+    assert stranger.post("/evaluate", json=asked).status_code == 404
+    assert stranger.post("/meta-train", json={**RECIPE, "dataset": asked["dataset"]}).status_code == 404
     assert owner.post("/adapt", json={**BODY, "base": owned["base"]}).status_code == 201
     refused = stranger.post("/adapt", json={**BODY, "base": owned["base"]})
     assert refused.status_code == 404

@@ -1,0 +1,45 @@
+"""Schemathesis over the OpenAPI document of a service of its own: `python -m benchmarks.schemathesis_run PROGRAM`.
+
+PROGRAM is `schemathesis` in an environment of its own (`python -m venv st && st/bin/pip install schemathesis`). All its
+checks but one: that whatever fits the schema is accepted, which no schema of examples to learn from can promise.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from app import keys
+from tests.e2e.service import Service
+
+
+def main() -> None:
+    """Start a service with one API key, try its operations, and exit as Schemathesis does."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("program")
+    parser.add_argument("--examples", type=int, default=20, help="most examples of an operation")
+    parser.add_argument("--phases", default="examples,coverage,fuzzing,stateful")
+    parser.add_argument("--seed", default="0")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="shotput") as folder:
+        service = Service(Path(folder), SHOTPUT_WAIT="2", SHOTPUT_MAX_BODY_BYTES="3000000")
+        try:
+            service.start()
+            _, key = keys.create(service.store, "tried", ["admin"], None, None)
+            sys.exit(subprocess.run(_command(arguments, service.port, key), check=False).returncode)
+        finally:
+            service.close()
+
+
+def _command(arguments: argparse.Namespace, port: int, key: str) -> list[str]:
+    return [
+        *(arguments.program, "run", f"http://127.0.0.1:{port}/openapi.json"),
+        *("-H", f"Authorization: Bearer {key}", "--phases", arguments.phases, "--seed", arguments.seed),
+        *("--checks", "all", "--exclude-checks", "positive_data_acceptance"),
+        *("--max-examples", str(arguments.examples), "--request-timeout", "30", "--continue-on-failure"),
+    ]
+
+
+if __name__ == "__main__":
+    main()
