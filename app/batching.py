@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +14,11 @@ from app.cache import ModelCache
 from app.schemas import ArrayInputs
 from meta_core import metrics, tracing
 from meta_core.adapted import AdaptedModel
-from meta_core.conformal import covering, threshold
+from meta_core.conformal import covering, rejecting, rejection_level, threshold
 from meta_core.engine import Answer, Engine
-from meta_core.errors import Unavailable
+from meta_core.errors import InvalidParameter, Unavailable
+from meta_core.neighbours import Neighbours
+from meta_core.store import Store
 
 MOST_WAITING = 1024
 """Requests beyond which new ones are refused."""
@@ -32,6 +34,8 @@ class Question:
     model: str
     inputs: list[Any] | ArrayInputs
     coverage: float | None = None
+    reject: float | None = None
+    explain: bool = False
 
 
 Item = tuple[AdaptedModel, Tensor]
@@ -43,8 +47,9 @@ class Batcher:
     Reading the inputs is not part of a batch: one large image delays nobody else's answer.
     """
 
-    def __init__(self, engine: Engine, cache: ModelCache) -> None:
+    def __init__(self, engine: Engine, cache: ModelCache, store: Store) -> None:
         self._engine = engine
+        self._neighbours = Neighbours(engine, store)
         self._cache = cache
         self._waiting: asyncio.Queue[tuple[Item, asyncio.Future[list[Answer]]]] = asyncio.Queue(MOST_WAITING)
         self._reading = 0
@@ -58,7 +63,8 @@ class Batcher:
         self._reading += 1
         try:
             item = await asyncio.to_thread(self._read, question)
-            limit = None if question.coverage is None else threshold(item[0].left_out, question.coverage)
+            finish = _finishing(question, item[0])
+            because = await asyncio.to_thread(self._neighbours.explain, *item) if question.explain else None
         finally:
             self._reading -= 1
         future: asyncio.Future[list[Answer]] = asyncio.get_running_loop().create_future()
@@ -66,7 +72,10 @@ class Batcher:
         with tracing.span("predict batch"):
             answers = await future
         metrics.PREDICT_SECONDS.labels(*self._labels(item)).observe(time.perf_counter() - started)
-        return answers if limit is None else covering(answers, item[0].classes, limit)
+        answers = finish(answers)
+        if because is None:
+            return answers
+        return [{**answer, "because": reasons} for answer, reasons in zip(answers, because, strict=True)]
 
     async def run(self) -> None:
         """Answer until cancelled."""
@@ -101,6 +110,26 @@ def _note(batch: Sequence[tuple[Item, object]], waiting: int) -> None:
     metrics.BATCH_REQUESTS.observe(len(batch))
     metrics.BATCH_INPUTS.observe(sum(len(x) for (_, x), _ in batch))
     metrics.PREDICTIONS_WAITING.set(waiting)
+
+
+def _finishing(question: Question, model: AdaptedModel) -> Callable[[list[Answer]], list[Answer]]:
+    """What to do with the answers once they are there. Raises `InvalidParameter` for what the model cannot promise."""
+    coverage, reject = question.coverage, question.reject
+    limit = None if coverage is None else threshold(model.left_out, coverage)
+    level = None if reject is None else _level(model, reject)
+
+    def finish(answers: list[Answer]) -> list[Answer]:
+        if limit is not None:
+            answers = covering(answers, model.classes, limit)
+        return answers if level is None else rejecting(answers, level)
+
+    return finish
+
+
+def _level(model: AdaptedModel, reject: float) -> float:
+    if model.novelty is None:
+        raise InvalidParameter(f"reject is for classes; {model.id} does {model.task}", "reject")
+    return rejection_level(model.novelty.left_out, reject)
 
 
 def _settle(future: asyncio.Future[list[Answer]], answer: list[Answer] | Exception) -> None:

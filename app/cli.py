@@ -313,6 +313,10 @@ def learn_selection(
     costly_every: Annotated[int, Option(help="Every so manieth task is tried with the slow learners too.", min=1)] = 8,
     seed: Annotated[int, Option(help="Which tasks.", min=0)] = 0,
     own: Annotated[bool, Option(help="Learn from the support sets that the service was given, too.")] = True,
+    dataset: Annotated[
+        list[str] | None,
+        Option(help="Learn from this too: dst_… id, folder of class folders, or file; may be repeated."),
+    ] = None,
     output: Annotated[Path | None, Option(help="Write to this file instead of the store.")] = None,
 ) -> None:
     """Learn from past tasks which learner to expect how much of: what `auto` knows beforehand.
@@ -322,7 +326,7 @@ def learn_selection(
     from app import local
 
     selection = local.learn_selection(
-        Settings(), tasks=tasks, costly_every=costly_every, seed=seed, own=own, output=output
+        Settings(), tasks=tasks, costly_every=costly_every, seed=seed, own=own, given=dataset or (), output=output
     )
     rows = (
         {"task": task, "learner": name, "tasks": known.tasks, **vars(known.calibration)}

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from functools import partial
@@ -35,7 +35,7 @@ from meta_core.evaluation import evaluate
 from meta_core.experience import Experience, learn
 from meta_core.ids import DEFAULT_TENANT, SELECTION_KEY, new_id
 from meta_core.learner import Learner
-from meta_core.past_tasks import drawn, gathered, sources, stored
+from meta_core.past_tasks import Source, drawn, gathered, sources, sources_of, stored
 from meta_core.process import choose_device, prepare_process
 from meta_core.ranks import Ranks, joined
 from meta_core.recipe import Recipe, meta_train
@@ -234,34 +234,54 @@ def _progress(*texts: str, shown: bool = True) -> Progress:
 
 
 def learn_selection(
-    settings: Settings, *, tasks: int, costly_every: int, seed: int, own: bool, output: Path | None
+    settings: Settings,
+    *,
+    tasks: int,
+    costly_every: int,
+    seed: int,
+    own: bool,
+    given: Sequence[str],
+    output: Path | None,
 ) -> Selection:
     """Gather experience with every learner, learn from it what to expect of each, and keep that in the store or a file.
 
-    `own` adds the support sets that the service was given.
+    `given` are uploaded datasets, or files and folders to be such; `own` adds the support sets that the service was
+    given.
     """
     prepare_process(1)
     store = Store(settings.store)
     catalogue = Catalogue(store)
-    named = list(sources(catalogue, settings.datasets))
     found: list[Experience] = []
+    names: list[str] = []
     with _progress() as progress:
-        for source in named:
+        for source in _past_sources(settings, store, catalogue, given):
             bar = progress.add_task(source.dataset, total=tasks)
             drawn_tasks = drawn(source, tasks, torch.Generator().manual_seed(seed))
             report = partial(_completed, progress, bar)
-            found += gathered(source.dataset, drawn_tasks, costly_every=costly_every, report=report)
+            found += gathered(source.dataset, drawn_tasks, costly_every=costly_every, report=report, shape=source.shape)
+            names.append(source.dataset)
         if own:
             bar = progress.add_task("support sets of this service", total=None)
             report = partial(_completed, progress, bar)
             found += gathered("own", stored(store, catalogue, LOCAL.tenant), costly_every=costly_every, report=report)
-    provenance = {"tasks": tasks, "costly_every": costly_every, "seed": seed, "own": own}
-    selection = learn(found, {**provenance, "datasets": [source.dataset for source in named]})
+    provenance = {"tasks": tasks, "costly_every": costly_every, "seed": seed, "own": own, "datasets": names}
+    selection = learn(found, provenance)
     if output is None:
         store.replace(SELECTION_KEY, selection.dumps())
     else:
-        output.write_bytes(selection.dumps())
+        output.write_bytes(selection.dumps() + b"\n")
     return selection
+
+
+def _past_sources(settings: Settings, store: Store, catalogue: Catalogue, given: Sequence[str]) -> Iterator[Source]:
+    """Those at hand, then the datasets that were named."""
+    yield from sources(catalogue, settings.datasets)
+    for name in given:
+        id = in_store(name, settings)
+        values = resolved(store, LOCAL.tenant, DATASET, {"id": id})
+        with at_hand(store, LOCAL.tenant, DATASET, values, settings.datasets) as folder:
+            shown = name if name == id else Path(name).stem
+            yield from sources_of(catalogue, shown, folder, values)
 
 
 def _completed(progress: Progress, bar: TaskID, done: int) -> None:

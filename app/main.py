@@ -83,7 +83,7 @@ def create_app(
         engine=engine,
         cache=cache,
         aliases=aliases,
-        batcher=Batcher(engine, cache),
+        batcher=Batcher(engine, cache, store),
         wait_seconds=wait_seconds,
     )
 

@@ -192,6 +192,13 @@ class PredictBody(Strict):
         lt=1,
         description="answer a set of classes, or an interval, that holds the truth this often (conformal)",
     )
+    reject: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description='label as "unknown" what is stranger than all but this share of the support\'s own classes',
+    )
+    explain: bool = Field(False, description="add `because`: the nearest support examples, and the share of each")
 
 
 class AliasBody(Strict):
@@ -297,6 +304,14 @@ class ReadaptBaseBody(Strict):
     version: int | None = Field(None, ge=1, examples=[2], description="the default version if not given")
 
 
+class Neighbour(BaseModel):
+    """A support example, and its share in the answer; the shares of all examples sum to 1."""
+
+    example: int = Field(examples=[3], description="index in the support set")
+    label: str | int | bool | float | list[float] = Field(examples=["small"])
+    share: float = Field(examples=[0.61])
+
+
 class ClassAnswer(BaseModel):
     """The most probable class, and the probability of every class."""
 
@@ -306,6 +321,10 @@ class ClassAnswer(BaseModel):
     set: list[str | int | bool] | None = Field(
         None, examples=[["small"]], description="with `coverage`: the classes that hold the true one so often"
     )
+
+    unknown: float | None = Field(None, examples=[0.03], description="probability of being of none of the classes")
+    rejected: bool | None = Field(None, examples=[False], description="with `reject`: whether the label is `unknown`")
+    because: list[Neighbour] | None = Field(None, description="with `explain`: the nearest support examples")
 
 
 class TargetAnswer(BaseModel):
@@ -317,6 +336,7 @@ class TargetAnswer(BaseModel):
     mean: float | list[float] = Field(examples=[1.2])
     std: float | list[float] = Field(examples=[0.1])
     interval: list[float] | list[list[float]] = Field(examples=[[1.04, 1.36]])
+    because: list[Neighbour] | None = Field(None, description="with `explain`: the nearest support examples")
 
 
 class Predictions(BaseModel):

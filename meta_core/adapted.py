@@ -3,12 +3,16 @@
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from meta_core.artifact import unpack
 from meta_core.kept import split_kept
 from meta_core.labels import Label
 from meta_core.modality import Description
 from meta_core.orders import checked_header
 from meta_core.types import State, Task
+from meta_core.unknown import MEANS, Novelty
+from meta_core.widths import NORMAL_90
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +31,18 @@ class AdaptedModel:
     calibration: float
     left_out: tuple[float, ...] = ()
     """How strange each left-out example of the support was, ascending; see `conformal`."""
+    width: float = NORMAL_90
+    """Standard deviations on each side of the mean in an interval of 90 %."""
+    novelty: Novelty | None = None
+    means: Tensor | None = None
+    """Class means [C, D], by which to tell what is of no class; both None for regression."""
     state: State
     expires_at: str | None = None
 
     @property
     def bytes(self) -> int:
         """Memory that the state takes."""
-        return sum(tensor.nbytes for tensor in self.state.values())
+        return sum(tensor.nbytes for tensor in (*self.state.values(), *([] if self.means is None else [self.means])))
 
 
 def unpack_adapted(content: bytes, id: str) -> AdaptedModel:
@@ -41,6 +50,7 @@ def unpack_adapted(content: bytes, id: str) -> AdaptedModel:
     tensors, header = unpack(content)
     checked_header(header, id)
     state, _ = split_kept(tensors)
+    means = state.pop(MEANS, None)
     record, details = header["record"], header["details"]
     return AdaptedModel(
         id=record["id"],
@@ -54,6 +64,15 @@ def unpack_adapted(content: bytes, id: str) -> AdaptedModel:
         description=details["description"],
         calibration=details["calibration"],
         left_out=tuple(details.get("left_out", ())),
+        width=details.get("width", NORMAL_90),
+        novelty=_novelty(details.get("unknown")),
+        means=means,
         state=state,
         expires_at=record.get("expires_at"),
     )
+
+
+def _novelty(values: dict[str, Any] | None) -> Novelty | None:
+    if values is None:
+        return None
+    return Novelty(**{**values, "weights": tuple(values["weights"]), "left_out": tuple(values["left_out"])})

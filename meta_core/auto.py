@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -10,22 +10,37 @@ import torch
 from pydantic import Field
 
 from meta_core.base import Base
-from meta_core.calibration import EVEN, CalibrationPrior, calibrated, calibration_of
+from meta_core.calibration import CalibrationPrior, calibrated, calibration_of
 from meta_core.config import Config
 from meta_core.errors import InvalidParameter
-from meta_core.experience import of_members, told_by
+from meta_core.fusion import Told, best_members, common, stack_params, together
 from meta_core.learner import Learner, learners
 from meta_core.members import Combination
-from meta_core.quality import HeldOut, sparable
-from meta_core.selection import Selection, scored, takes_any_embeddings, unscored
+from meta_core.quality import HeldOut, adapt_and_leave_out, sparable
+from meta_core.selection import (
+    CHEAP,
+    COSTLY,
+    MOST_DIMENSIONS,
+    STACK,
+    Selection,
+    known_as,
+    scored,
+    takes_any_embeddings,
+    unscored,
+)
 from meta_core.task_features import task_features
-from meta_core.types import Gaussian, Prediction, State, Support, Task
+from meta_core.types import Gaussian, State, Support, Task
 
 NAME = "auto"
 TIE = 0.05
 """How much better than the base model's own, on the scale of scores, another learner must be to be taken."""
-HOPELESS = 1.5
+HOPELESS = 1.0
 """How far above the best expectation, on the scale of scores, a learner is not even tried."""
+UNTRIED_MS = 200.0
+"""Milliseconds that scoring a learner is taken to cost of which past tasks tell nothing."""
+
+Build = Callable[[str, Mapping[str, Any]], Learner]
+"""A learner by its name and complete parameters."""
 
 
 class AutoConfig(Config):
@@ -35,126 +50,173 @@ class AutoConfig(Config):
         25.0, ge=0, le=600_000, description="milliseconds that scoring the candidates may take, by their expected cost"
     )
     candidates: Annotated[list[str], Field(min_length=1, max_length=50)] | None = Field(
-        None, description="names of learners; null: the base model's own, and all that take its embeddings"
+        None,
+        description="names of learners; null: the base model's own, those in closed form, forest, and a stack of them",
     )
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The learner taken, and what was thought of each candidate."""
+    """The learner taken and its parameters, and what was thought of each candidate."""
 
     learner: str
+    params: dict[str, Any]
     considered: list[dict[str, Any]]
-    left_out: torch.Tensor
-    told: dict[str, Prediction]
-    """What candidates said to the left out."""
+    told: Told | None
+    """What it said of the left out."""
+    members: tuple[Told, ...] = ()
+    """What its members said."""
 
     def adapt(self, learner: Learner, support: Support) -> tuple[State, HeldOut | None]:
         """The state of the learner taken, and its answers to the left out, which need not be asked for again."""
-        if not len(self.left_out):
-            return learner.adapt(support), None
-        y = support.y[self.left_out]
-        answers = of_members(learner, len(y), self.told)
-        if isinstance(learner, Combination) and answers:
-            return learner.adapt_from(support, answers, y), (self.told[self.learner], y)
-        return learner.adapt(support), (self.told[self.learner], y)
+        if self.told is None:
+            return adapt_and_leave_out(learner, support)
+        y = support.y[self.told.left_out]
+        if isinstance(learner, Combination) and self.members:
+            return learner.adapt_from(support, common(self.members, self.told.left_out), y), (self.told.answers, y)
+        return learner.adapt(support), (self.told.answers, y)
 
 
 def candidates(base: Base, task: Task, config: AutoConfig) -> list[str]:
     """Names of the learners to choose from, the base model's own first. Raises `InvalidParameter` or `NotFound`."""
     own = base.spec.learners[task][0]
     others_work = learners[own].encode is Learner.encode
-    usual = [own, *(name for name in learners if others_work and takes_any_embeddings(name) and name != own)]
-    allowed = [name for name in usual if task in learners[name].tasks]
-    for name in config.candidates or ():
+    allowed = [own, *(name for name in learners if others_work and takes_any_embeddings(name) and name != own)]
+    allowed = [name for name in allowed if task in learners[name].tasks]
+    if config.candidates is None:
+        return [name for name in dict.fromkeys((own, *CHEAP[task], *COSTLY[task], STACK)) if name in allowed]
+    for name in config.candidates:
         if learners[name].name not in allowed:
             raise InvalidParameter(
                 f"{name} cannot be chosen for {task} on {base.reference}; these can: {', '.join(allowed)}", "candidates"
             )
-    return [name for name in allowed if config.candidates is None or name in config.candidates]
+    if set(config.candidates) == {STACK}:
+        raise InvalidParameter("a stack is made of the other candidates: name some, or take it by name", "candidates")
+    return [name for name in allowed if name in config.candidates]
 
 
 @torch.no_grad()
 def choose(
-    names: Sequence[str],
-    build: Callable[[str], Learner],
-    support: Support,
-    selection: Selection,
-    *,
-    base: Base,
-    budget_ms: float,
+    names: Sequence[str], build: Build, support: Support, selection: Selection, *, base: Base, budget_ms: float
 ) -> Choice:
     """The best of some learners for an encoded support set.
 
-    Those within the budget, best expectation first, are scored by leaving one out; the first of `names`, the base
-    model's own, always, unless past tasks say it costs more than all of the budget. What is expected decides alone
-    where nothing can be left out. The same examples always give the same choice: costs are those of past tasks.
+    The first of `names`, the base model's own, is scored by leaving one out; then, best expectation first, those
+    within the budget that the expectation leaves a chance; last a stack of the best three. What is expected decides
+    alone where nothing can be left out. The same examples always give the same choice: costs are those of past tasks.
     """
-    task = support.task
-    features = task_features(support, base.spec.modality)
-    calibrations = {name: usual_calibration(base, name, task, selection) for name in names}
-    prior = selection.prior(task, features)
-    best = min((prior[name] for name in names if name in prior), default=0.0)
-    expected = {name: prior.get(name, best - 1e-6) for name in names}  # one trained for this base model serves it
-    costs = {name: selection.milliseconds(task, name, features) if name in prior else 0.0 for name in names}
-    tried = _within_budget(expected, costs, budget_ms)
-    told: dict[str, float] = {}
-    spent: dict[str, float] = {}
-    known: dict[str, Prediction] = {}
-    spares: dict[str, torch.Tensor] = {}
-    examples = 0
-    left_out = sparable(support, len(support))
-    if len(left_out):
-        for name in sorted(tried, key=lambda name: issubclass(learners[name], Combination)):
-            started = time.perf_counter()
-            learner = build(name)
-            spare = spares[name] = sparable(support, learner.most_left_out)
-            known[name] = told_by(learner, support, spare, known)
-            told[name] = scored(_loss(known[name], support, spare, calibrations[name]), task)
-            spent[name] = 1000 * (time.perf_counter() - started)
-        examples = len(left_out)
-    told = {name: value for name, value in told.items() if math.isfinite(value)}
-    combined = selection.combined(task, {name: expected[name] for name in tried}, told, examples)
-    order = sorted(combined, key=lambda name: (combined[name] - TIE * (name == names[0]), names.index(name)))
-    considered = [
-        {
-            "learner": name,
-            "loo_nll": _shown(told.get(name), task),
-            "expected_nll": _shown(expected[name], task),
-            "combined_nll": _shown(combined[name], task),
-            "ms": round(spent.get(name, 0.0), 2),
+    search = _Search(names, build, support, selection, base)
+    if search.examples:
+        search.look(budget_ms)
+    return search.choice(budget_ms)
+
+
+class _Search:
+    """One choice in the making: what is expected, and what was told so far."""
+
+    def __init__(self, names: Sequence[str], build: Build, support: Support, selection: Selection, base: Base) -> None:
+        width = math.prod(support.x.shape[1:])
+        self.names = [name for name in names if MOST_DIMENSIONS.get(name, width) >= width] or [names[0]]
+        self.build, self.support, self.selection, self.base = build, support, selection, base
+        self.task: Task = support.task
+        features = task_features(support)
+        known = {name: known_as(base, name, self.task) for name in self.names}
+        prior = selection.prior(self.task, features)
+        scores = [prior[known[name]] for name in self.names if known[name] in prior] or [0.0]
+        # of the base model's own nothing is known where it was meta-trained there, and serves it
+        untold = {name: max(scores) for name in self.names} | {names[0]: min(scores) - 1e-6}
+        self.expected = {name: prior.get(known[name], untold[name]) for name in self.names}
+        times = {name: selection.milliseconds(self.task, known[name], features) for name in self.names}
+        unknown = dict.fromkeys(self.names, UNTRIED_MS) | {names[0]: 0.0}
+        self.costs = {name: times[name] if math.isfinite(times[name]) else unknown[name] for name in self.names}
+        self.calibrations = {name: selection.calibration(self.task, known[name]) for name in self.names}
+        self.examples = len(sparable(support, len(support)))
+        self.params = {name: base.params_of(name, self.task) for name in self.names if name != STACK}
+        self.told: dict[str, Told] = {}
+        self.scores: dict[str, float] = {}
+        self.spent: dict[str, float] = {}
+
+    def look(self, budget_ms: float) -> None:
+        """Score those that can be afforded and might be taken, the base model's own first."""
+        own, *others = self.names
+        others.sort(key=lambda name: (name == STACK, self.expected[name], self.names.index(name)))
+        for name in (own, *others):
+            if self.costs[name] <= budget_ms and self._might_win(name):
+                budget_ms -= self.costs[name]
+                started = time.perf_counter()
+                self._score(name)
+                self.spent[name] = 1000 * (time.perf_counter() - started)
+
+    def choice(self, budget_ms: float) -> Choice:
+        """The best of what was looked at; where nothing was, of what is expected."""
+        open_ones = {
+            name: value
+            for name, value in self.expected.items()
+            if name != STACK and (name == self.names[0] or self.costs[name] <= budget_ms)
         }
-        for name in order
-    ]
-    return Choice(order[0], considered, spares.get(order[0], left_out[:0]), known)
+        expected = self.expected if self.scores else open_ones
+        combined = self.selection.combined(self.task, expected, self.scores, self.examples)
+        own = self.names[0]
+        order = sorted(combined, key=lambda name: (combined[name] - TIE * (name == own), self.names.index(name)))
+        taken = order[0]
+        members = self._members() if taken == STACK else []
+        return Choice(
+            learner=taken,
+            params=self.params[taken],
+            considered=[self._considered(name, combined[name]) for name in order],
+            told=self.told.get(taken),
+            members=tuple(self.told[member] for member in members),
+        )
+
+    def _might_win(self, name: str) -> bool:
+        """Whether it could be the choice even if it told all of the left out without any loss."""
+        if name == STACK and len(self.scores) < 2:
+            return False
+        if not self.scores:
+            return True
+        if self.expected[name] > min(value for n, value in self.expected.items() if n != STACK) + HOPELESS:
+            return False
+        trust = self.selection.trust(self.task, self.examples)
+        least = scored(0.0, self.task) if self.task == "classification" else -math.inf
+        own = self.names[0]
+        return all(
+            (1 - trust) * (self.expected[name] - self.expected[rival]) + trust * (least - score)
+            < (-TIE if rival == own else 0.0)
+            for rival, score in self.scores.items()
+        )
+
+    def _score(self, name: str) -> None:
+        if name == STACK:
+            members = self._members()
+            self.params[name] = stack_params(self.base, members, self.task)
+            combination = self.build(name, self.params[name])
+            assert isinstance(combination, Combination)
+            told = together(combination, self.support, [self.told[member] for member in members])
+        else:
+            learner = self.build(name, self.params[name])
+            left_out = sparable(self.support, learner.most_left_out)
+            told = Told(left_out, learner.leave_one_out(self.support, left_out))
+        score = scored(_loss(told, self.support, self.calibrations[name]), self.task)
+        if math.isfinite(score):
+            self.told[name], self.scores[name] = told, score
+
+    def _members(self) -> list[str]:
+        return best_members({name: score for name, score in self.scores.items() if name != STACK})
+
+    def _considered(self, name: str, combined: float) -> dict[str, Any]:
+        return {
+            "learner": name,
+            "loo_nll": _shown(self.scores.get(name), self.task),
+            "expected_nll": _shown(self.expected[name], self.task),
+            "combined_nll": _shown(combined, self.task),
+            "ms": round(self.spent.get(name, 0.0), 2),
+        }
 
 
-def _within_budget(expected: dict[str, float], costs: dict[str, float], budget_ms: float) -> list[str]:
-    """The best expected that can be afforded; of those without much hope only the first, the base model's own."""
-    names = list(expected)
-    hope = min(expected.values()) + HOPELESS
-    tried: list[str] = []
-    for name in sorted(names, key=lambda name: (expected[name], names.index(name))):
-        if costs[name] <= budget_ms and (expected[name] <= hope or name == names[0]):
-            tried.append(name)
-            budget_ms -= costs[name]
-    return tried or [names[0]]
-
-
-def usual_calibration(base: Base, name: str, task: Task, selection: Selection) -> CalibrationPrior:
-    """Where the calibration of a learner on a base model usually lies.
-
-    One trained in the base model has learned its own temperature there: other embeddings say nothing of it.
-    """
-    trained = any(not key.startswith("backbone.") for key in base.weights)
-    own = base.spec.learners.get(task, ("", {}))[0]
-    return EVEN if trained and name == own else selection.calibration(task, name)
-
-
-def _loss(prediction: Prediction, support: Support, left_out: torch.Tensor, prior: CalibrationPrior) -> float:
+def _loss(told: Told, support: Support, prior: CalibrationPrior) -> float:
     """Calibrated negative log-likelihood; of targets in deviations of the support, a mean over targets."""
-    y = support.y[left_out]
-    answer = calibrated(prediction, calibration_of(prediction, y, prior))
+    y = support.y[told.left_out]
+    answer = calibrated(told.answers, calibration_of(told.answers, y, prior))
     loss = answer.nll(y).mean().item()
     if isinstance(answer, Gaussian):
         deviation = (support.y - support.y.mean(0)).square().mean(0).sqrt().clamp(min=1e-12)

@@ -68,6 +68,16 @@ class Base:
         """The reader of its inputs."""
         return build_modality(self.spec.modality, self.spec.modality_config, limits)
 
+    def params_of(self, name: str, task: Task) -> dict[str, Any]:
+        """Complete parameters of a learner: as this base model has it, or by default."""
+        own, config = self.spec.learners.get(task, ("", {}))
+        return learners[name].Config.parse(config if name == own else {}, f"learner {name}").model_dump(mode="json")
+
+    @property
+    def trained_head(self) -> bool:
+        """Whether its own learner has learned weights beside those of the body."""
+        return any(not key.startswith("backbone.") and key != EMBEDDING_MEAN for key in self.weights)
+
     def learner_for(self, name: str, values: dict[str, Any], shape: tuple[int, ...], task: Task) -> Learner:
         """A learner in evaluation mode for inputs of one shape: its own, or another on its backbone's embeddings.
 
@@ -87,8 +97,8 @@ class Base:
             for module in built.modules():
                 if isinstance(module, Learner):
                     module.take_embedding_mean(self.weights[EMBEDDING_MEAN])
-        if own in parts:
-            head = {key: value for key, value in weights.items() if not key.startswith("backbone.")}
+        head = {key: value for key, value in weights.items() if not key.startswith("backbone.")}
+        if own in parts and head:
             built.take_weights(own, config, head)
         return built
 

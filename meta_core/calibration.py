@@ -35,8 +35,7 @@ def calibration_of(prediction: Prediction, y: Tensor, prior: CalibrationPrior = 
     """
     if isinstance(prediction, Gaussian):
         return likeliest_factor(prediction, y, prior)
-    curve = sharpness_curve(prediction, y)
-    return likeliest_sharpness(curve, prior)
+    return CANDIDATES[likeliest(sharpness_curve(prediction, y), prior)].item()
 
 
 def likeliest_factor(prediction: Gaussian, y: Tensor, prior: CalibrationPrior) -> float:
@@ -52,10 +51,10 @@ def sharpness_curve(prediction: Categorical, y: Tensor) -> Tensor:
     return (scaled.logsumexp(-1) - scaled[:, torch.arange(len(y)), y]).sum(-1).cpu()
 
 
-def likeliest_sharpness(curve: Tensor, prior: CalibrationPrior) -> float:
-    """The best of `CANDIDATES` by a curve and a prior."""
+def likeliest(curves: Tensor, prior: CalibrationPrior) -> Tensor:
+    """Which of `CANDIDATES` is best by each curve [..., K] and a prior."""
     belief = 0.5 * prior.examples * (CANDIDATES.log() - math.log(prior.centre)).square()
-    return CANDIDATES[(curve + belief).argmin()].item()
+    return (curves + belief).argmin(-1)
 
 
 def calibrated(prediction: Prediction, calibration: float | Tensor) -> Prediction:

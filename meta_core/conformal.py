@@ -13,6 +13,8 @@ from meta_core.quality import HeldOut
 from meta_core.types import Categorical
 
 MOST_KEPT = 1000
+UNKNOWN = "unknown"
+"""The label of an answer that is rejected."""
 
 
 def strangeness(held_out: HeldOut | None, calibration: float) -> list[float]:
@@ -27,6 +29,11 @@ def strangeness(held_out: HeldOut | None, calibration: float) -> list[float]:
         found = 1 - prediction.nll(y).neg().exp()
     else:
         found = ((y - prediction.mean).abs() / prediction.variance.sqrt()).amax(-1)
+    return kept(found)
+
+
+def kept(found: torch.Tensor) -> list[float]:
+    """Values [n] in ascending order; of very many, evenly chosen ones."""
     found = found.double().sort().values
     if len(found) > MOST_KEPT:
         found = found[torch.linspace(0, len(found) - 1, MOST_KEPT).round().long()]
@@ -54,6 +61,26 @@ def covering(answers: Sequence[dict[str, Any]], classes: Sequence[Label], limit:
     The most probable class is always in the set.
     """
     return [_with_set(a, classes, limit) if "label" in a else _with_interval(a, limit) for a in answers]
+
+
+def rejection_level(left_out: Sequence[float], share: float) -> float:
+    """The `unknown` beyond which that share of the support's own classes is rejected. Raises `InvalidParameter`."""
+    rank = math.ceil((len(left_out) + 1) * (1 - share) - 1e-9)
+    if rank > len(left_out):
+        needed = math.ceil((1 - share) / share - 1e-9)
+        raise InvalidParameter(
+            f"to reject {share:g} needs {needed} support examples that can be left out, each with another of its "
+            f"class; this model has {len(left_out)}",
+            "reject",
+        )
+    return left_out[rank - 1]
+
+
+def rejecting(answers: Sequence[dict[str, Any]], level: float) -> list[dict[str, Any]]:
+    """The answers, labelled "unknown" where they are more so than the level."""
+    return [
+        {**a, "rejected": a["unknown"] > level, **({"label": UNKNOWN} if a["unknown"] > level else {})} for a in answers
+    ]
 
 
 def _with_set(answer: dict[str, Any], classes: Sequence[Label], limit: float) -> dict[str, Any]:

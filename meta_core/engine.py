@@ -6,7 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
 import torch
@@ -26,13 +26,12 @@ from meta_core.learner import Learner, learners
 from meta_core.limits import Limits
 from meta_core.modality import Description, Modality
 from meta_core.orders import Order, Result
-from meta_core.quality import adapt_and_leave_out, scores
-from meta_core.selection import Selection, load_selection
+from meta_core.quality import HeldOut, adapt_and_leave_out, scores, sparable
+from meta_core.selection import Selection, known_as, load_selection
 from meta_core.together import encode_together, predict_together
 from meta_core.types import Categorical, Gaussian, Prediction, State, Support, Task
-
-NORMAL_90 = 1.6448536
-"""Standard deviations on each side of the mean that hold 90 % of a normal distribution."""
+from meta_core.unknown import MEANS, class_means, learn_novelty, unknown_of
+from meta_core.widths import width_90
 
 USUAL_SIZES = (1, 5, 25)
 """Inputs encoded in one pass for which convolutions are made ready at the start: a query, and usual support sets."""
@@ -147,7 +146,7 @@ class Engine:
         learner = self._learner(
             base,
             encoder,
-            json.dumps(params if name == encoder else own_params(base, encoder, asked["task"])),
+            json.dumps(params if name == encoder else base.params_of(encoder, asked["task"])),
             shape,
             asked["task"],
         )
@@ -156,16 +155,17 @@ class Engine:
             task = Support(encoded["x"], tensors["y"].to(self.device), ways, encoded.get("unlabelled"))
             if name == auto.NAME:
                 learner, choice = self._chosen(base, shape, task, auto.AutoConfig(**params))
-                name, params = choice.learner, own_params(base, choice.learner, task.task)
+                name, params = choice.learner, choice.params
                 considered = {"candidates": choice.considered}
                 state, held_out = choice.adapt(learner, task)
             else:
                 state, held_out = adapt_and_leave_out(learner, task)
-        usual = auto.usual_calibration(base, name, task.task, self.selection)
+        usual = self.selection.calibration(task.task, known_as(base, name, task.task))
         calibration = calibration_of(*held_out, usual) if held_out else usual.untold
         quality = scores(held_out, calibration) | considered
         _check_finite(state, calibration, quality)
-        details = {
+        more, tensors_of_classes = self._trust(task, known_as(base, name, task.task), held_out, calibration)
+        details = more | {
             "params": params,
             "shape": shape,
             "description": header["description"],
@@ -176,23 +176,31 @@ class Engine:
         kept = to_keep(learner, tensors, encoded) if asked.get("keep_support", True) else {}
         seconds = round(time.perf_counter() - started, 6)
         record = {"learner": name, "params": params, "scores": quality, "seconds": seconds}
-        return Result(status="ready", record=record, details=details, tensors=state | kept)
+        return Result(status="ready", record=record, details=details, tensors={**state, **tensors_of_classes, **kept})
+
+    def _trust(
+        self, task: Support, known: str, held_out: HeldOut | None, calibration: float
+    ) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """What tells unknown inputs, or how wide intervals are: details, and tensors, of an adapted model."""
+        if task.ways is None:
+            usual = self.selection.residuals(task.task, known)
+            return {"width": width_90(held_out, calibration, usual)}, {}
+        told = None
+        if held_out is not None:
+            answers = calibrated(held_out[0], calibration)
+            assert isinstance(answers, Categorical)
+            told = sparable(task, len(held_out[1])), answers
+        return {"unknown": asdict(learn_novelty(task, told))}, {MEANS: class_means(task)}
 
     def _chosen(
         self, base: Base, shape: tuple[int, ...], task: Support, config: auto.AutoConfig
     ) -> tuple[Learner, auto.Choice]:
-        def build(name: str) -> Learner:
-            return self._learner(base, name, json.dumps(own_params(base, name, task.task)), shape, task.task)
+        def build(name: str, params: Mapping[str, Any]) -> Learner:
+            return self._learner(base, name, json.dumps(params), shape, task.task)
 
-        choice = auto.choose(
-            auto.candidates(base, task.task, config),
-            build,
-            task,
-            self.selection,
-            base=base,
-            budget_ms=config.budget_ms,
-        )
-        return build(choice.learner), choice
+        names = auto.candidates(base, task.task, config)
+        choice = auto.choose(names, build, task, self.selection, base=base, budget_ms=config.budget_ms)
+        return build(choice.learner, choice.params), choice
 
     def read(self, model: AdaptedModel, inputs: Sequence[Any]) -> Tensor:
         """Queries of one adapted model as a tensor [Q, *shape]. Raises `InvalidExample` or `LimitExceeded`."""
@@ -213,8 +221,29 @@ class Engine:
             calibrations = [model.calibration for model in models]
             predictions = predict_together(learner, states, [encoded[i] for i in positions], calibrations)
             for i, model, prediction in zip(positions, models, predictions, strict=True):
-                answers[i] = _answers(prediction, model.classes)
+                answers[i] = _answers(prediction, model)
+            self._mark_unknown(models, positions, encoded, predictions, answers)
         return answers
+
+    def _mark_unknown(
+        self,
+        models: Sequence[AdaptedModel],
+        positions: Sequence[int],
+        encoded: Sequence[Tensor],
+        predictions: Sequence[Prediction],
+        answers: list[list[Answer]],
+    ) -> None:
+        """Add to the answers of models that know their classes' means how likely each query is of none."""
+        open_ones = [
+            (i, model.novelty, model.means.to(self.device), encoded[i], prediction)
+            for i, model, prediction in zip(positions, models, predictions, strict=True)
+            if model.novelty is not None and model.means is not None and isinstance(prediction, Categorical)
+        ]
+        if not open_ones:
+            return
+        where, novelties, means, queries, said = zip(*open_ones, strict=True)
+        for i, rates in zip(where, unknown_of(novelties, means, queries, said), strict=True):
+            answers[i] = [{**answer, "unknown": rate} for answer, rate in zip(answers[i], rates, strict=True)]
 
     @torch.no_grad()
     def judge(self, model: AdaptedModel, x: Tensor) -> Prediction:
@@ -291,12 +320,6 @@ def _only_task(base: Base) -> Task | None:
     return tasks[0] if len(tasks) == 1 and tasks[0] == "regression" else None
 
 
-def own_params(base: Base, name: str, task: Task) -> dict[str, Any]:
-    """Complete parameters of a learner as a base model has it, or by default."""
-    own, config = base.spec.learners.get(task, ("", {}))
-    return learners[name].Config.parse(config if name == own else {}, f"learner {name}").model_dump(mode="json")
-
-
 def _choice(
     base: Base, learner: str | None, params: Mapping[str, Any] | None, task: Task, unlabelled: int
 ) -> tuple[str, dict[str, Any]]:
@@ -320,10 +343,11 @@ def _check_finite(state: State, calibration: float, quality: dict[str, Any]) -> 
         raise InvalidTask("nothing finite can be learned from these examples: their numbers are too large or too small")
 
 
-def _answers(prediction: Prediction, classes: tuple[Label, ...]) -> list[Answer]:
+def _answers(prediction: Prediction, model: AdaptedModel) -> list[Answer]:
+    classes = model.classes
     if isinstance(prediction, Gaussian):
         _check_answers(prediction.mean + prediction.variance)
-        return _targets(prediction)
+        return _targets(prediction, model.width)
     probabilities = prediction.log_probabilities.exp()  # [Q, C]
     _check_answers(probabilities)
     names = [class_name(label) for label in classes]
@@ -340,9 +364,9 @@ def _class_answer(row: list[float], classes: tuple[Label, ...], names: list[str]
     return {"label": classes[best], "probability": row[best], "probabilities": dict(zip(names, row, strict=True))}
 
 
-def _targets(prediction: Gaussian) -> list[Answer]:
+def _targets(prediction: Gaussian, width: float) -> list[Answer]:
     deviation = prediction.variance.sqrt()
-    low, high = prediction.mean - NORMAL_90 * deviation, prediction.mean + NORMAL_90 * deviation
+    low, high = prediction.mean - width * deviation, prediction.mean + width * deviation
     interval = torch.stack([low, high], dim=-1)  # [Q, T, 2]
     rows = zip(prediction.mean.tolist(), deviation.tolist(), interval.tolist(), strict=True)
     return [{"mean": _one(m), "std": _one(s), "interval": _one(i)} for m, s, i in rows]

@@ -3,26 +3,39 @@
 import math
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from meta_core.calibration import CANDIDATES, CalibrationPrior, likeliest_sharpness, sharpness_curve
+from meta_core.base import Base
+from meta_core.calibration import (
+    CANDIDATES,
+    CalibrationPrior,
+    calibrated,
+    calibration_of,
+    likeliest,
+    sharpness_curve,
+)
+from meta_core.fusion import Told, best_members, common, stack_params, together
 from meta_core.learner import Learner
-from meta_core.members import Combination, member_names
-from meta_core.quality import sparable
-from meta_core.selection import Expectation, Selection, scored
+from meta_core.members import Combination
+from meta_core.quality import adapt_and_leave_out, sparable
+from meta_core.selection import STACK, Expectation, Selection, known_as, scored
 from meta_core.task_features import task_features
 from meta_core.types import Categorical, Episode, Gaussian, Prediction, Support, Task
 
-CENTRES = torch.logspace(-0.6, 0.6, 13).tolist()
+CENTRES = torch.logspace(-1.5, 1.5, 31).tolist()
 BELIEFS = (1.0, 3.0, 10.0, 30.0, 100.0)
-NOISES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+NOISES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 PENALTY = 10.0
 """Of the regression of losses on task features, in tasks."""
+FOLDS = 5
+"""Parts of the datasets that are held out in turn to learn how far to trust what is expected."""
+LEVELS = 40
+"""Quantiles that are kept of the residuals of a learner."""
 
 Array = NDArray[np.float64]
 
@@ -32,7 +45,8 @@ class Experience:
     """One learner on one task.
 
     `told` and `true` are the negative log-likelihood of the left-out examples, summed, and of the queries, a mean, at
-    each of the `CANDIDATES` for the calibration, [K]; `told` is empty when nothing could be left out.
+    each of the `CANDIDATES` for the calibration, [K]; `told` is empty when nothing could be left out. `held_out` and
+    `asked` are the answers themselves, not calibrated, and the truth.
     """
 
     dataset: str
@@ -43,52 +57,84 @@ class Experience:
     left_out: int
     told: Tensor
     true: Tensor
+    held_out: tuple[Prediction, Tensor] | None
+    asked: tuple[Prediction, Tensor]
     milliseconds: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One task: by learner the score told by leaving one out, where that could be, and the true one."""
+
+    dataset: str
+    features: list[float]
+    left_out: int
+    told: dict[str, float]
+    true: dict[str, float]
+
+
 def experiences(
-    dataset: str, number: int, modality: str, episode: Episode, learners: Mapping[str, Learner]
+    episode: Episode,
+    base: Base,
+    usable: Mapping[str, Learner],
+    *,
+    dataset: str,
+    number: int,
+    shape: tuple[int, ...],
 ) -> Iterator[Experience]:
-    """How each learner does on an encoded episode. Members come before their combinations in `learners`."""
+    """How each learner does on an encoded episode, and after them a stack of those that were best at the left out.
+
+    `shape` is that of an input of the base model.
+    """
     support = episode.support
-    features = task_features(support, modality)
-    known: dict[str, Prediction] = {}
-    for name, learner in learners.items():
-        started = time.perf_counter()
-        left_out = sparable(support, learner.most_left_out)
-        answers = told_by(learner, support, left_out, known) if len(left_out) else None
-        spent = 1000 * (time.perf_counter() - started)
-        if answers is not None:
-            known[name] = answers
-        asked = learner.predict(learner.adapt(support), episode.x)
-        yield Experience(
+    features = task_features(support)
+    told: dict[str, Told] = {}
+    asked: dict[str, Prediction] = {}
+
+    def one(name: str, learner: Learner, found: Told | None, milliseconds: float) -> Experience:
+        known = known_as(base, name, support.task)
+        left_out = found.left_out if found else support.y.new_empty(0)
+        return Experience(
             dataset=dataset,
             number=number,
             task=support.task,
-            learner=name,
+            learner=known,
             features=features,
             left_out=len(left_out),
-            told=_curve(answers, support.y[left_out], support) if answers is not None else torch.empty(0),
-            true=_curve(asked, episode.y, support) / len(episode.y),
-            milliseconds=spent,
+            told=_curve(found.answers, support.y[left_out], support) if found else torch.empty(0),
+            true=_curve(asked[name], episode.y, support) / len(episode.y),
+            held_out=(found.answers, support.y[left_out]) if found else None,
+            asked=(asked[name], episode.y),
+            milliseconds=milliseconds,
         )
 
+    for name, learner in usable.items():
+        started = time.thread_time()
+        state, held_out = adapt_and_leave_out(learner, support)
+        spent = 1000 * (time.thread_time() - started)
+        if held_out is not None:
+            told[name] = Told(sparable(support, learner.most_left_out), held_out[0])
+        asked[name] = learner.predict(state, episode.x)
+        yield one(name, learner, told.get(name), spent)
+    if len(told) < 2:
+        return
+    losses = {name: _told_loss(found, support) for name, found in told.items()}
+    members = best_members(losses)
+    params = stack_params(base, members, support.task)
+    stack = base.learner_for(STACK, params, shape, support.task)
+    assert isinstance(stack, Combination)
+    started = time.thread_time()
+    of_all = [told[member] for member in members]
+    found = together(stack, support, of_all)
+    state = stack.adapt_from(support, common(of_all, found.left_out), support.y[found.left_out])
+    spent = 1000 * (time.thread_time() - started)
+    asked[STACK] = stack.predict(state, episode.x)
+    yield one(STACK, stack, found, spent)
 
-def told_by(learner: Learner, support: Support, left_out: Tensor, known: Mapping[str, Prediction]) -> Prediction:
-    """What a learner says to the left out; a combination from what its members said, where that is known."""
-    answers = of_members(learner, len(left_out), known)
-    if isinstance(learner, Combination) and answers:
-        return learner.left_out_from(answers, support.y[left_out])
-    return learner.leave_one_out(support, left_out)
 
-
-def of_members(learner: Learner, left_out: int, known: Mapping[str, Prediction]) -> list[Prediction]:
-    """The members' answers to the left out; none where one is not known, or the learner has no members."""
-    if not isinstance(learner, Combination):
-        return []
-    members = [known.get(name or "") for name in member_names(learner)]
-    answers = [answer for answer in members if answer is not None and len(answer) == left_out]
-    return answers if len(answers) == len(members) else []
+def _told_loss(found: Told, support: Support) -> float:
+    y = support.y[found.left_out]
+    return calibrated(found.answers, calibration_of(found.answers, y)).nll(y).mean().item()
 
 
 def _curve(prediction: Prediction, y: Tensor, support: Support) -> Tensor:
@@ -106,7 +152,7 @@ def _curve(prediction: Prediction, y: Tensor, support: Support) -> Tensor:
 
 def learn(found: Sequence[Experience], provenance: dict[str, object]) -> Selection:
     """What to expect of each learner, from experience with it."""
-    expectations: dict[str, dict[str, Expectation]] = {}
+    expectations: dict[str, dict[str, Expectation]] = {"classification": {}, "regression": {}}
     noise: dict[str, float] = {}
     centre: dict[str, list[float]] = {}
     scale: dict[str, list[float]] = {}
@@ -115,57 +161,99 @@ def learn(found: Sequence[Experience], provenance: dict[str, object]) -> Selecti
         own = [one for one in found if one.task == task]
         features = np.array([one.features for one in own])
         centre[task], scale[task] = features.mean(0).tolist(), (features.std(0) + 1e-6).tolist()
-        expectations[task] = {
-            name: _expectation([one for one in own if one.learner == name], centre[task], scale[task])
-            for name in sorted({one.learner for one in own})
-        }
-        noise[task] = 10.0
-    made = Selection(expectations=expectations, noise=noise, centre=centre, scale=scale, provenance=provenance)
-    for task in tasks:
-        noise[task] = min(NOISES, key=lambda n, t=task: _mean_regret(made, t, found, n))  # type: ignore[misc]
-    return made
+        by_learner = {name: [one for one in own if one.learner == name] for name in sorted({o.learner for o in own})}
+        calibrations = {name: _calibration(some) for name, some in by_learner.items()}
+        past = outcomes(own, calibrations)
+        weights = expected_scores(past, centre[task], scale[task])
+        for name, some in by_learner.items():
+            expectations[task][name] = Expectation(
+                weights=weights[name],
+                cost=_cost([one for one in some if one.left_out]),
+                calibration=calibrations[name],
+                tasks=len(some),
+                residuals=_residuals(some, calibrations[name]),
+            )
+        noise[task] = _noise(past, centre[task], scale[task], task)
+    return Selection(expectations=expectations, noise=noise, centre=centre, scale=scale, provenance=provenance)
 
 
-def outcomes(
-    found: Iterable[Experience], selection: Selection
-) -> dict[tuple[str, int], dict[str, tuple[Experience, float, float]]]:
-    """By task and learner: the experience, the score told by leaving one out (nan: none), and the true score."""
-    by_task: dict[tuple[str, int], dict[str, tuple[Experience, float, float]]] = {}
+def outcomes(found: Iterable[Experience], calibrations: Mapping[str, CalibrationPrior]) -> list[Outcome]:
+    """What became of each task under these priors of calibration."""
+    by_task: dict[tuple[str, int], Outcome] = {}
     for one in found:
-        prior = selection.calibration(one.task, one.learner)
-        chosen = _chosen(one, prior)
-        told = scored(one.told[chosen].item() / one.left_out, one.task) if one.left_out else math.nan
-        true = scored(one.true[chosen].item(), one.task)
-        by_task.setdefault((one.dataset, one.number), {})[one.learner] = (one, told, true)
-    return by_task
+        chosen = _chosen(one, calibrations[one.learner])
+        empty = Outcome(dataset=one.dataset, features=one.features, left_out=0, told={}, true={})
+        outcome = by_task.get((one.dataset, one.number), empty)
+        outcome.true[one.learner] = scored(one.true[chosen].item(), one.task)
+        if one.left_out:
+            outcome.told[one.learner] = scored(one.told[chosen].item() / one.left_out, one.task)
+        most = max(outcome.left_out, one.left_out)
+        by_task[one.dataset, one.number] = replace(outcome, left_out=most)
+    return list(by_task.values())
 
 
-def _mean_regret(selection: Selection, task: Task, found: Sequence[Experience], noise: float) -> float:
-    trial = Selection(**{**vars(selection), "noise": {**selection.noise, task: noise}})
-    regrets = []
-    for by_learner in outcomes([one for one in found if one.task == task], selection).values():
-        first = next(iter(by_learner.values()))[0]
-        told = {name: told for name, (_, told, _) in by_learner.items() if not math.isnan(told)}
-        combined = trial.combined(task, trial.prior(task, first.features), told, first.left_out)
-        usable = {name: value for name, value in combined.items() if name in by_learner}
-        truths = {name: true for name, (_, _, true) in by_learner.items()}
-        regrets.append(truths[min(usable, key=usable.__getitem__)] - min(truths.values()))
-    return sum(regrets) / max(len(regrets), 1)
+def expected_scores(past: Sequence[Outcome], centre: list[float], scale: list[float]) -> dict[str, list[float]]:
+    """Weights of the expected score of every learner.
+
+    The level of a task, the mean over the learners that nearly all tasks know, is regressed apart from how far above
+    it a learner is: so one tried on few tasks is not taken for good because those were easy.
+    """
+    names = sorted({name for one in past for name in one.true})
+    often = [name for name in names if sum(name in one.true for one in past) > 0.9 * len(past)]
+    levels = np.array([np.mean([one.true[n] for n in often if n in one.true] or [*one.true.values()]) for one in past])
+    features = (np.array([one.features for one in past]) - centre) / scale
+    level = np.array(_ridge(features, levels, PENALTY))
+    weights = {}
+    for name in names:
+        rows = [i for i, one in enumerate(past) if name in one.true]
+        above = np.array([past[i].true[name] for i in rows]) - levels[rows]
+        weights[name] = [float(f"{w:.5g}") for w in level + _ridge(features[rows], above, PENALTY)]
+    return weights
 
 
-def _expectation(own: list[Experience], centre: list[float], scale: list[float]) -> Expectation:
-    calibration = _calibration(own)
-    features = (np.array([one.features for one in own]) - centre) / scale
-    truths = np.array([scored(one.true[_chosen(one, calibration)].item(), one.task) for one in own])
-    timed = [one for one in own if one.left_out]
-    sizes = np.array([one.features[:3] for one in timed])
+def _noise(past: Sequence[Outcome], centre: list[float], scale: list[float], task: Task) -> float:
+    """How many left-out examples say as much as the expectation, on datasets of which that knows nothing."""
+    datasets = sorted({one.dataset for one in past})
+    trials: list[tuple[Outcome, dict[str, float]]] = []
+    for fold in range(min(FOLDS, len(datasets))):
+        held = set(datasets[fold::FOLDS])
+        others = [one for one in past if one.dataset not in held] or past
+        weights = expected_scores(others, centre, scale)
+        for one in past:
+            told = [name for name in one.told if name in weights]
+            if one.dataset in held and len(told) > 1:
+                standard = [*((np.array(one.features) - centre) / scale), 1.0]
+                trials.append((one, {name: float(np.dot(weights[name], standard)) for name in told}))
+
+    def regret(noise: float) -> float:
+        trial = Selection(expectations={}, noise={task: noise}, centre={}, scale={})
+        total = 0.0
+        for one, prior in trials:
+            combined = trial.combined(task, prior, {name: one.told[name] for name in prior}, one.left_out)
+            total += one.true[min(combined, key=combined.__getitem__)] - min(one.true[name] for name in prior)
+        return total
+
+    return min(NOISES, key=regret) if trials else 10.0
+
+
+def _cost(timed: Sequence[Experience]) -> list[float]:
+    if not timed:
+        return [0.0, 0.0, 0.0, 0.0]
     times = np.log(np.array([max(one.milliseconds, 0.01) for one in timed]))
-    return Expectation(
-        weights=_ridge(features, truths, PENALTY),
-        cost=_ridge(sizes, times, 1.0) if timed else [0.0, 0.0, 0.0, 0.0],
-        calibration=calibration,
-        tasks=len(own),
-    )
+    return _ridge(np.array([one.features[:3] for one in timed]), times, 1.0)
+
+
+def _residuals(own: Sequence[Experience], prior: CalibrationPrior) -> list[float]:
+    """Quantiles, at even levels, of the calibrated standardised residuals of the queries of all tasks."""
+    found = []
+    for one in own:
+        answer, y = calibrated(one.asked[0], CANDIDATES[_chosen(one, prior)].item()), one.asked[1]
+        if isinstance(answer, Gaussian):
+            found.append(((y - answer.mean).abs() / answer.variance.sqrt()).flatten().double())
+    if not found:
+        return []
+    levels = (torch.arange(LEVELS, dtype=torch.float64) + 0.5) / LEVELS
+    return [float(f"{value:.4g}") for value in torch.cat(found).quantile(levels).tolist()]
 
 
 def _ridge(x: Array, y: Array, penalty: float) -> list[float]:
@@ -180,32 +268,36 @@ def _calibration(own: list[Experience]) -> CalibrationPrior:
     """The prior under which calibrated answers to queries were best."""
     left_out = [one for one in own if one.left_out]
     alone = [one for one in own if not one.left_out]
-    untold = (
-        torch.stack([one.true.clamp(max=10.0) for one in alone]).mean(0).argmin() if alone else len(CANDIDATES) // 2
-    )
-    priors = [
-        CalibrationPrior(centre=c, examples=b, untold=CANDIDATES[untold].item()) for c in CENTRES for b in BELIEFS
-    ]
+    middle = len(CANDIDATES) // 2
+    untold = torch.stack([one.true.clamp(max=10.0) for one in alone]).mean(0).argmin().item() if alone else middle
+    known = CalibrationPrior(untold=float(f"{CANDIDATES[int(untold)].item():.4g}"))
+    if not left_out:
+        return known
+    true = torch.stack([one.true.clamp(max=10.0) for one in left_out])  # [T, K]
+    priors = [replace(known, centre=float(f"{c:.4g}"), examples=b) for c in CENTRES for b in BELIEFS]
 
     def loss(prior: CalibrationPrior) -> float:
-        return sum(one.true.clamp(max=10.0)[_chosen(one, prior)].item() for one in left_out)
+        return true.gather(1, _all_chosen(left_out, prior)[:, None]).mean().item()
 
-    best = min(priors, key=loss)
-    return CalibrationPrior(**{name: float(f"{value:.4g}") for name, value in vars(best).items()})
+    return min(priors, key=loss)
 
 
 def _chosen(one: Experience, prior: CalibrationPrior) -> int:
     """Which of `CANDIDATES` calibrates this task."""
-    if not one.left_out:
-        return nearest(prior.untold)
-    if one.task == "classification":
-        return nearest(likeliest_sharpness(one.told, prior))
+    return int(_all_chosen([one], prior)) if one.left_out else nearest(prior.untold)
+
+
+def _all_chosen(some: Sequence[Experience], prior: CalibrationPrior) -> Tensor:
+    """Which of `CANDIDATES` calibrates each of several tasks of one kind, whose examples were left out, [T]."""
+    told = torch.stack([one.told for one in some])  # [T, K]
+    if some[0].task == "classification":
+        return likeliest(told, prior)
     # mean of z²/2f + log(f)/2: the curve's value at two factors tells the mean of z², from which the factor follows
-    low, high = one.told[0].item() / one.left_out, one.told[-1].item() / one.left_out
+    n = torch.tensor([one.left_out for one in some], dtype=torch.float64)
     f, g = CANDIDATES[0].item(), CANDIDATES[-1].item()
-    squared = 2 * (low - high + 0.5 * math.log(g / f)) / (1 / f - 1 / g)
-    factor = (one.left_out * squared + prior.examples * prior.centre) / (one.left_out + prior.examples)
-    return nearest(factor)
+    squared = 2 * ((told[:, 0] - told[:, -1]) / n + 0.5 * math.log(g / f)) / (1 / f - 1 / g)
+    factor = (n * squared + prior.examples * prior.centre) / (n + prior.examples)
+    return (CANDIDATES.log() - factor.clamp(min=1e-9).log()[:, None]).abs().argmin(-1)
 
 
 def nearest(calibration: float) -> int:

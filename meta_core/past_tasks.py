@@ -1,8 +1,10 @@
 """Tasks to gather experience on: of the generators, of the datasets at hand, and those that a service was given."""
 
-from collections.abc import Callable, Iterable, Iterator
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -11,16 +13,16 @@ from meta_core.base import Base, BaseSpec
 from meta_core.catalogue import Catalogue
 from meta_core.dataset import build_dataset
 from meta_core.datasets.tables import Tables, TablesConfig
-from meta_core.episodes import Size, TaskSource
+from meta_core.episodes import ClassSource, Size, TaskSource
 from meta_core.errors import InvalidRequest, MetaError
 from meta_core.experience import Experience, experiences
 from meta_core.ids import support_key
-from meta_core.learner import Learner, learners
-from meta_core.members import Combination
+from meta_core.learner import Learner
 from meta_core.orders import results_of
-from meta_core.selection import IN_CLOSED_FORM, takes_any_embeddings
+from meta_core.selection import CHEAP, COSTLY, MOST_DIMENSIONS, takes_any_embeddings
 from meta_core.store import Store
 from meta_core.types import Episode, Support, Task
+from meta_core.uploads import DATASET
 
 GENERATORS: dict[str, Task] = {
     "mixtures": "classification",
@@ -28,18 +30,26 @@ GENERATORS: dict[str, Task] = {
     "prior": "classification",
     "sinusoids": "regression",
 }
+log = logging.getLogger(__name__)
+
 SHOTS, WAYS = (1, 2, 3, 5, 10, 20), (2, 3, 5, 10, 20)
 MOST_CLASSES = 20
 """Different values of the last column of a table of numbers beyond which they are targets."""
+MOST_WAYS, MOST_OF_A_CLASS = 100, 50
+"""Classes, and examples of each, that are encoded of one dataset."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Tasks of one dataset, and the base model on whose embeddings they are learned."""
+    """Tasks of one dataset, and the base model on whose embeddings they are learned.
+
+    Where the tasks are of embeddings already, `shape` is that of the inputs they were made of.
+    """
 
     dataset: str
     base: Base
     tasks: TaskSource
+    shape: tuple[int, ...] | None = None
 
 
 def sources(catalogue: Catalogue, folder: Path) -> Iterator[Source]:
@@ -47,10 +57,38 @@ def sources(catalogue: Catalogue, folder: Path) -> Iterator[Source]:
     for name, task in GENERATORS.items():
         yield Source(name, _plain(task), build_dataset(name, folder / name, {}).source("train"))
     if (folder / "omniglot").is_dir():
-        characters = build_dataset("omniglot", folder / "omniglot", {}).source("train")
-        yield Source("omniglot", catalogue.get("omniglot"), characters)
+        characters = build_dataset("omniglot", folder / "omniglot", {"rotations": False}).source("validation")
+        yield embedded("omniglot", catalogue.get("omniglot"), characters)
     for path in sorted((folder / "tables").glob("*.csv")):
         yield Source(path.stem, catalogue.get("table"), _table(path).source("train+validation"))
+
+
+def sources_of(catalogue: Catalogue, name: str, folder: Path, values: Mapping[str, Any]) -> Iterator[Source]:
+    """An uploaded dataset in a folder, on every base model that reads what it holds, as that base model reads it."""
+    for base in catalogue.list():
+        if base.spec.modality != values["modality"] or base.spec.description is not None:
+            continue
+        dataset = build_dataset(DATASET, folder / DATASET, {"preprocessing": base.spec.modality_config, **values})
+        try:
+            tasks = dataset.source("train+validation")
+            if tasks.task in base.spec.learners and base.spec.shape in ((), tasks.shape):
+                yield embedded(f"{name} on {base.name}", base, tasks)
+        except MetaError as error:
+            log.warning("%s is left out on %s: %s", name, base.reference, error)
+
+
+def embedded(name: str, base: Base, tasks: TaskSource) -> Source:
+    """The same tasks of embeddings, each example encoded once, where they are draws of classes; at most so many."""
+    if not isinstance(tasks, ClassSource):
+        return Source(name, base, tasks)
+    own, config = base.spec.learners[tasks.task]
+    learner = base.learner_for(own, config, tasks.shape, tasks.task)
+    if not learner.only_embeds:
+        return Source(name, base, tasks)
+    kept = [members[:MOST_OF_A_CLASS] for members in tasks.members[:: 1 + len(tasks.members) // MOST_WAYS]]
+    y = torch.arange(len(kept)).repeat_interleave(torch.tensor([len(members) for members in kept]))
+    few = ClassSource(tasks.x[torch.cat(kept)], y)
+    return Source(name, base, few.encoded(learner.inference().encode), tasks.shape)
 
 
 def drawn(source: Source, count: int, rng: torch.Generator) -> Iterator[tuple[Base, Episode]]:
@@ -58,13 +96,17 @@ def drawn(source: Source, count: int, rng: torch.Generator) -> Iterator[tuple[Ba
     for number in range(count):
         ways, shots = (int(_one_of(choices, rng)) for choices in (WAYS, SHOTS))
         regression = source.tasks.task == "regression"
-        size = Size(ways=ways, shots=shots * 4 if regression else shots, queries=60 if regression else 10)
+        if regression:
+            size = Size(shots=4 * shots, queries=60)
+        else:
+            most = len(source.tasks.members) if isinstance(source.tasks, ClassSource) else ways
+            size = Size(ways=min(ways, most), shots=shots, queries=10)
         try:
             episode = source.tasks.draw(size, rng)
         except InvalidRequest:
             continue
         if number % 2 and not regression:
-            episode = replace(episode, support=_unbalanced(episode.support, rng))
+            episode = replace(episode, support=unbalanced(episode.support, rng))
         yield source.base, episode
 
 
@@ -83,30 +125,38 @@ def stored(store: Store, catalogue: Catalogue, tenant: str) -> Iterator[tuple[Ba
 
 
 def gathered(
-    dataset: str, tasks: Iterable[tuple[Base, Episode]], *, costly_every: int, report: Callable[[int], None]
+    dataset: str,
+    tasks: Iterable[tuple[Base, Episode]],
+    *,
+    costly_every: int,
+    report: Callable[[int], None],
+    shape: tuple[int, ...] | None = None,
 ) -> list[Experience]:
-    """Experience on some tasks with the learners in closed form, and on every so manieth with all of them."""
+    """Experience on some tasks with the usual learners, and on every so manieth with the costly ones.
+
+    `shape` is that of the inputs where the tasks are of embeddings already; otherwise each task is encoded.
+    """
     found: list[Experience] = []
+    known: dict[tuple[str, tuple[int, ...], bool], dict[str, Learner]] = {}
     for number, (base, episode) in enumerate(tasks):
-        usable = usable_learners(base, episode, costly=number % costly_every == costly_every - 1)
+        costly = number % costly_every == costly_every - 1
+        inputs = shape or tuple(episode.x.shape[1:])
+        key = base.reference, inputs, costly
+        usable = known[key] = known.get(key) or usable_learners(base, episode.support.task, inputs, costly=costly)
         with torch.no_grad():
-            encoded = next(iter(usable.values())).encode_episode(episode)
-            found += experiences(dataset, number, base.spec.modality, encoded, usable)
+            encoded = episode if shape else next(iter(usable.values())).encode_episode(episode)
+            narrow = {n: one for n, one in usable.items() if MOST_DIMENSIONS.get(n, 1 << 30) >= encoded.x.shape[1]}
+            found += experiences(encoded, base, narrow, dataset=dataset, number=number, shape=inputs)
         report(number + 1)
     return found
 
 
-def usable_learners(base: Base, episode: Episode, *, costly: bool) -> dict[str, Learner]:
-    """Those that take the embeddings of a base model as they come: the closed forms, and with the costly all."""
-    task, shape = episode.support.task, tuple(episode.x.shape[1:])
+def usable_learners(base: Base, task: Task, shape: tuple[int, ...], *, costly: bool) -> dict[str, Learner]:
+    """The base model's own and those that are usually looked at on its embeddings, with the costly ones or without."""
     own, config = base.spec.learners[task]
-    names = [name for name in learners if name in IN_CLOSED_FORM or costly]
-    names.sort(key=lambda name: issubclass(learners[name], Combination))  # after their members
-    return {
-        name: base.learner_for(name, config if name == own else {}, shape, task)
-        for name in names
-        if task in learners[name].tasks and takes_any_embeddings(name)
-    }
+    usual = (own, *CHEAP[task], *(COSTLY[task] if costly else ()))
+    names = [name for name in dict.fromkeys(usual) if name == own or takes_any_embeddings(name)]
+    return {name: base.learner_for(name, config if name == own else {}, shape, task) for name in names}
 
 
 def _plain(task: Task) -> Base:
@@ -135,7 +185,7 @@ def _one_of(choices: tuple[int, ...], rng: torch.Generator) -> int:
     return choices[int(torch.randint(len(choices), (), generator=rng))]
 
 
-def _unbalanced(support: Support, rng: torch.Generator) -> Support:
+def unbalanced(support: Support, rng: torch.Generator) -> Support:
     """Of each class a random number of its examples, one at least."""
     kept = []
     for c in range(int(support.ways or 0)):

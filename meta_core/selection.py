@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from meta_core.base import Base
 from meta_core.calibration import CalibrationPrior
 from meta_core.errors import CorruptArtifact, NotFound
 from meta_core.ids import SELECTION_KEY
@@ -18,8 +19,19 @@ from meta_core.types import Task
 SHIPPED = Path(__file__).parent / "selection.json"
 LEAST = 0.02
 """Nats of a classification below which differences of the loss count no more: all are as good as certain."""
-IN_CLOSED_FORM = ("protonet", "simpleshot", "matching", "ridge", "gp", "average", "stack")
-"""Learners whose leaving one out costs about as much as adapting once."""
+TRAINED = "trained"
+"""Name under which experience with the learners of base models is kept that were meta-trained there."""
+CHEAP: dict[Task, tuple[str, ...]] = {
+    "classification": ("ridge", "gp", "simpleshot", "matching", "logistic"),
+    "regression": ("ridge", "gp"),
+}
+"""Learners that are looked at on any base model with embeddings, where nobody names others."""
+COSTLY: dict[Task, tuple[str, ...]] = {"classification": ("mahalanobis", "forest"), "regression": ("forest",)}
+"""Those that are looked at where time allows."""
+STACK = "stack"
+"""Of the best of those."""
+MOST_DIMENSIONS = {"mahalanobis": 128}
+"""Of embeddings, beyond which a learner's covariances cost too much."""
 
 
 def takes_any_embeddings(name: str) -> bool:
@@ -28,18 +40,25 @@ def takes_any_embeddings(name: str) -> bool:
     return cls.encode is Learner.encode and not cls.needs_meta_training and not cls.adapts_body
 
 
+def known_as(base: Base, name: str, task: Task) -> str:
+    """The name under which experience with a learner on a base model is kept."""
+    return TRAINED if base.trained_head and name == base.spec.learners.get(task, ("", {}))[0] else name
+
+
 @dataclass(frozen=True, kw_only=True)
 class Expectation:
     """What past tasks tell of one learner.
 
     `weights` map the standardised task features and a constant to the expected score of `scored`; `cost` maps
-    (log examples, log dimension, log outputs, 1) to the log of the milliseconds that scoring it takes.
+    (log examples, log dimension, log outputs, 1) to the log of the milliseconds that scoring it takes. `residuals` are
+    quantiles, at even levels, of how many calibrated standard deviations targets lay from their means.
     """
 
     weights: list[float]
     cost: list[float]
     calibration: CalibrationPrior
     tasks: int
+    residuals: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +94,15 @@ class Selection:
         known = self.expectations[task].get(name)
         return known.calibration if known else CalibrationPrior()
 
+    def residuals(self, task: Task, name: str) -> list[float]:
+        """Quantiles of the standardised residuals of a learner; none for an unknown one."""
+        known = self.expectations[task].get(name)
+        return known.residuals if known else []
+
+    def trust(self, task: Task, examples: int) -> float:
+        """The weight of what that many left-out examples tell against what is expected."""
+        return examples / (examples + self.noise[task])
+
     def combined(
         self, task: Task, prior: Mapping[str, float], told: Mapping[str, float], examples: int
     ) -> dict[str, float]:
@@ -86,7 +114,7 @@ class Selection:
             return dict(prior)
         kept = {name: prior[name] for name in told}
         expected, found = _mean(kept), _mean(told)
-        trust = examples / (examples + self.noise[task])
+        trust = self.trust(task, examples)
         return {name: found + (1 - trust) * (kept[name] - expected) + trust * (told[name] - found) for name in told}
 
     def dumps(self) -> bytes:

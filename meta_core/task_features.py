@@ -18,16 +18,13 @@ NAMES = (
     "separation",
     "nearest classes",
     "single shots",
-    "image",
-    "table",
-    "vector",
 )
 MOST_EXAMPLES = 256
 """Of which separation and spectrum are taken; beyond, evenly chosen ones."""
 
 
 @torch.no_grad()
-def task_features(support: Support, modality: str) -> list[float]:
+def task_features(support: Support) -> list[float]:
     """The numbers called `NAMES`, of an encoded support set.
 
     `spectrum` is the share of all directions that the embeddings fill (participation ratio), `separation` the log of
@@ -40,8 +37,7 @@ def task_features(support: Support, modality: str) -> list[float]:
     outputs = support.ways or support.y.shape[1]
     found = [math.log(n), math.log(d), math.log(outputs), math.log(n / outputs)]
     found += [_imbalance(support), math.log(n / d), _spectrum(z)]
-    found += [*_classes(support)] if support.ways is not None else [0.0, 0.0, 0.0]
-    return found + [float(modality == name) for name in ("image", "table", "vector")]
+    return [*found, *(_classes(support) if support.ways is not None else (0.0, 0.0, 0.0))]
 
 
 def _imbalance(support: Support) -> float:

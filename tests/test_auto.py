@@ -21,6 +21,7 @@ from meta_core.types import Episode, Support
 from tests.learners.cases import Lines
 
 COSTS = {"protonet": 0.1, "ridge": 1.0, "gp": 100.0}
+STACK_COST = 2.0
 PLAIN = Base(
     name="plain",
     version=1,
@@ -38,7 +39,7 @@ def knowing(scores: dict[str, float], noise: float = 10.0) -> Selection:
     expectations = {
         name: Expectation(
             weights=[*constant, score],
-            cost=[0.0, 0.0, 0.0, math.log(COSTS[name])],
+            cost=[0.0, 0.0, 0.0, math.log(COSTS.get(name, STACK_COST))],
             calibration=CalibrationPrior(),
             tasks=1,
         )
@@ -52,11 +53,13 @@ def knowing(scores: dict[str, float], noise: float = 10.0) -> Selection:
     )
 
 
-def chosen(support: Support, selection: Selection, budget_ms: float = 50.0) -> auto.Choice:
+def chosen(
+    support: Support, selection: Selection, budget_ms: float = 50.0, names: list[str] | None = None
+) -> auto.Choice:
     body = build_backbone("identity", tuple(support.x.shape[1:]), {})
     return auto.choose(
-        list(COSTS),
-        lambda name: build_learner(name, body, {}, "classification"),
+        names or list(COSTS),
+        lambda name, params: build_learner(name, body, params, "classification"),
         support,
         selection,
         base=PLAIN,
@@ -90,6 +93,32 @@ def test_what_costs_more_than_the_budget_is_not_tried() -> None:
     assert "gp" not in [one["learner"] for one in choice.considered]
 
 
+def test_what_cannot_be_better_is_not_tried() -> None:
+    rng = torch.Generator().manual_seed(0)
+    y = torch.arange(3).repeat_interleave(10)
+    support = Support(50.0 * torch.eye(3)[y] + 0.1 * torch.randn(30, 3, generator=rng), y, 3)
+    choice = chosen(support, knowing({"protonet": 0.0, "ridge": 0.1, "gp": 0.2}), budget_ms=1000)
+    assert [one["learner"] for one in choice.considered] == ["protonet"]
+
+
+def test_a_stack_of_those_tried_is_taken_where_it_tells_more() -> None:
+    expected = {"protonet": -0.2, "ridge": 0.0, "gp": 0.1, "stack": -0.9}
+    choice = chosen(rings(20), knowing(expected, noise=200.0), budget_ms=500, names=list(expected))
+    assert choice.learner == "stack"
+    assert choice.params["members"][0]["learner"] == "gp"
+    learner = build_learner("stack", build_backbone("identity", (2,), {}), choice.params, "classification")
+    state, held_out = choice.adapt(learner, rings(20))
+    assert held_out is not None
+    assert state["weights"].sum().item() == pytest.approx(1)
+    assert {"0.points", "1.weight"} & set(state)
+
+
+def test_nothing_is_known_of_a_learner_that_past_tasks_did_not_try() -> None:
+    support = Support(torch.randn(3, 4, generator=torch.Generator().manual_seed(0)), torch.arange(3), 3)
+    choice = chosen(support, knowing({"ridge": 0.0, "gp": 1.0}), names=["ridge", "gp", "tree"])
+    assert choice.learner == "ridge"
+
+
 def test_what_is_told_and_what_is_expected_are_weighed_by_hand() -> None:
     selection = knowing({"protonet": 0.0, "ridge": 1.0}, noise=30.0)
     # trust ¼: differences to the mean are ¾ · (∓½) + ¼ · (±1), around the mean told of 3
@@ -109,14 +138,15 @@ def test_what_is_learned_survives_storage_and_prefers_what_was_better() -> None:
         support = rings(6 + number)
         names = {name: build_learner(name, body, {}, "classification") for name in ("protonet", "gp")}
         with torch.no_grad():
-            found += experiences("rings", number, "vector", Episode(support, support.x, support.y), names)
+            rings_again = Episode(support, support.x, support.y)
+            found += experiences(rings_again, PLAIN, names, dataset="rings", number=number, shape=(2,))
             lines = Lines().draw(Size(shots=8, queries=10), rng)
             ridge = {"ridge": build_learner("ridge", build_backbone("identity", (1,), {}), {}, "regression")}
-            found += experiences("lines", number, "vector", lines, ridge)
+            found += experiences(lines, PLAIN, ridge, dataset="lines", number=number, shape=(1,))
     selection = learn(found, {"by": "a test"})
     again = load_selection(selection.dumps())
     assert again == selection
-    prior = again.prior("classification", task_features(rings(8), "vector"))
+    prior = again.prior("classification", task_features(rings(8)))
     assert prior["gp"] < prior["protonet"]
 
 
@@ -125,7 +155,7 @@ def test_features_are_finite_for_any_task() -> None:
     for counts in ((1, 1), (1, 9), (5, 5, 5)):
         y = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
         for x in (torch.randn(len(y), 3, generator=rng), torch.zeros(len(y), 3)):
-            found = task_features(Support(x, y, len(counts)), "table")
+            found = task_features(Support(x, y, len(counts)))
             assert len(found) == len(NAMES)
             assert all(map(math.isfinite, found))
 

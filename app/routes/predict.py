@@ -22,7 +22,13 @@ router = APIRouter(tags=["adapt and predict"])
 FORM = {
     "type": "object",
     "required": ["model"],
-    "properties": {"model": {"type": "string"}, "coverage": {"type": "number"}, "key": {"type": "string"}},
+    "properties": {
+        "model": {"type": "string"},
+        "coverage": {"type": "number"},
+        "reject": {"type": "number"},
+        "key": {"type": "string"},
+        "explain": {"type": "boolean"},
+    },
     "additionalProperties": {"type": "array", "items": {"type": "string", "format": "binary"}},
 }
 
@@ -35,7 +41,8 @@ async def predict(caller: CanPredict, body: Annotated[PredictBody, Depends(predi
         (reference, None) if is_id(reference) else await asyncio.to_thread(_alias, parts, caller.tenant, body)
     )
     try:
-        answers = await parts.batcher.answer(Question(caller.tenant, model, body.inputs, body.coverage))
+        question = Question(caller.tenant, model, body.inputs, body.coverage, body.reject, body.explain)
+        answers = await parts.batcher.answer(question)
     except Gone as error:
         raise error if alias is None else Gone(f"alias {alias!r}: {error}; PUT /aliases/{alias} moves it") from None
     answer = {"model": model, **({"alias": alias} if alias else {}), "predictions": answers}

@@ -55,6 +55,30 @@ def test_drawings_are_told_apart_from_three_examples_each(service: Service) -> N
     assert "needs 19 support examples" in refused.json()["detail"]
 
 
+def test_what_is_of_no_class_is_told_and_answers_are_explained(service: Service) -> None:
+    known = FIGURES[:2]
+    labels = [figure for figure in known for _ in range(10)]
+    support = {"inputs": [base64_png(draw(figure, seed)) for seed, figure in enumerate(labels)], "labels": labels}
+    model = adapted(service, base="omniglot", support=support)
+    asked = {"model": model["id"], "inputs": [base64_png(draw(figure, 100)) for figure in FIGURES]}
+    response = service.client.post("/predict", json={**asked, "reject": 0.05, "explain": True})
+    assert response.status_code == 200, response.text
+    *inside, outside = response.json()["predictions"]
+    assert max(answer["unknown"] for answer in inside) < outside["unknown"]
+    assert (outside["rejected"], outside["label"]) == (True, "unknown")
+    for figure, answer in zip(known, inside, strict=True):
+        nearest = answer["because"][0]
+        assert nearest["label"] == figure
+        assert labels[nearest["example"]] == figure
+        assert 0 < sum(one["share"] for one in answer["because"]) <= 1 + 1e-6
+    private = adapted(service, base="omniglot", support=support_of(2), keep_support=False)
+    asked = {"model": private["id"], "inputs": support["inputs"][:1]}
+    for more, reason in (({"explain": True}, "was not kept"), ({"reject": 0.05}, "needs 19 support examples")):
+        refused = service.client.post("/predict", json={**asked, **more})
+        assert refused.status_code == 422
+        assert reason in refused.json()["detail"]
+
+
 def test_light_ink_and_other_sizes_are_the_same_to_it(service: Service) -> None:
     model = adapted(service, base="omniglot", support=support_of(2))
     odd = [base64_png(draw(figure, 9, size=300, ink="white", paper="black")) for figure in FIGURES]

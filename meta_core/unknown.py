@@ -1,0 +1,122 @@
+"""Whether an input is of none of the classes that a model was shown."""
+
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from meta_core.conformal import kept
+from meta_core.types import Categorical, Support
+
+Array = NDArray[np.float64]
+
+USUAL_KNOWN, USUAL_UNKNOWN = np.array([-1.2, -3.0]), np.array([0.0, -0.5])
+"""Where distance and doubt lie on most tasks, for inputs of the classes and for others."""
+USUAL_SPREAD = np.diag([0.3, 3.0])
+USUAL_WEIGHT = 4.0
+"""In examples."""
+MOST_DOUBT = 8.0
+MEANS = "unknown.means"
+"""Name of the class means [C, D] among the tensors of an adapted model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Novelty:
+    """How to tell what is of no class: log-odds w · (distance, doubt) + b, at even odds beforehand.
+
+    Distance is the log of the squared distance to the nearest class mean, in units of that between neighbouring
+    means; doubt the log-odds against the most probable class. `left_out` are the probabilities of being unknown that
+    left-out support examples were given, ascending.
+    """
+
+    unit: float
+    weights: tuple[float, float]
+    bias: float
+    left_out: tuple[float, ...]
+
+
+def learn_novelty(support: Support, told: tuple[Tensor, Categorical] | None) -> Novelty:
+    """From an embedded support set, and calibrated answers to those at `left_out`, each from all the others.
+
+    A linear discriminant between the left out as they are, and as they would be if their own class had never been
+    shown; both shrunk to what is usual, which alone serves where nothing can be left out.
+    """
+    z = support.x.flatten(1)
+    means = class_means(support)
+    squared = torch.cdist(means, means).square().fill_diagonal_(torch.inf)
+    unit = squared.amin(-1).median().clamp(min=1e-12).item()
+    if told is None:
+        weights, bias = _discriminant(np.empty((0, 2)), np.empty((0, 2)))
+        return Novelty(unit=unit, weights=weights, bias=bias, left_out=())
+    left_out, answers = told
+    own = F.one_hot(support.y[left_out], len(means)).bool()  # [M, C]
+    n = support.counts()[support.y[left_out], None].to(z)
+    away = torch.cdist(z[left_out], means).square()  # [M, C]
+    away = torch.where(own, away * (n / (n - 1)).square(), away)
+    log_p = answers.log_probabilities
+    others = log_p.masked_fill(own, -torch.inf)
+    known = _features(away.amin(-1), log_p.amax(-1), unit)
+    unknown = _features(away.masked_fill(own, torch.inf).amin(-1), others.amax(-1) - others.logsumexp(-1), unit)
+    weights, bias = _discriminant(known, unknown)
+    novelty = Novelty(unit=unit, weights=weights, bias=bias, left_out=())
+    return replace(novelty, left_out=tuple(kept(torch.from_numpy(_odds(novelty, known)))))
+
+
+def class_means(support: Support) -> Tensor:
+    """Of embeddings of any shape, flattened, [C, D]."""
+    members = F.one_hot(support.y, int(support.ways or 0)).to(support.x)  # [N, C]
+    return members.T @ support.x.flatten(1) / members.sum(0)[:, None]
+
+
+def unknown_of(
+    novelties: Sequence[Novelty], means: Sequence[Tensor], queries: Sequence[Tensor], answers: Sequence[Categorical]
+) -> list[list[float]]:
+    """The probability of being of no class, of each query of each of several tasks; those of like shapes at once."""
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for i, (m, z) in enumerate(zip(means, queries, strict=True)):
+        groups[m.shape, z.shape].append(i)
+    found: list[list[float]] = [[] for _ in means]
+    for alike in groups.values():
+        z = torch.stack([queries[i].flatten(1) for i in alike])  # [M, Q, D]
+        away = torch.cdist(z, torch.stack([means[i] for i in alike])).square().amin(-1)  # [M, Q]
+        for i, squared in zip(alike, away, strict=True):
+            features = _features(squared, answers[i].log_probabilities.amax(-1), novelties[i].unit)
+            found[i] = _odds(novelties[i], features).tolist()
+    return found
+
+
+def _features(squared: Tensor, log_p: Tensor, unit: float) -> Array:
+    """Distance and doubt, [Q, 2]."""
+    distance = (squared.double().cpu() / unit).clamp(1e-6, 1e6).log()
+    sure = log_p.double().cpu()
+    doubt = ((-sure.expm1()).clamp(min=1e-12).log() - sure).clamp(-MOST_DOUBT, MOST_DOUBT)
+    both: Array = torch.stack([distance, doubt], -1).numpy()
+    return both
+
+
+def _odds(novelty: Novelty, features: Array) -> Array:
+    odds: Array = 1 / (1 + np.exp(-np.clip(features @ np.array(novelty.weights) + novelty.bias, -30, 30)))
+    return odds
+
+
+def _discriminant(known: Array, unknown: Array) -> tuple[tuple[float, float], float]:
+    """Weights, none below zero, and bias."""
+    share = len(known) / (len(known) + USUAL_WEIGHT)
+    spread, low, high = USUAL_SPREAD, USUAL_KNOWN, USUAL_UNKNOWN
+    if len(known):
+        low = (1 - share) * low + share * known.mean(0)
+        high = (1 - share) * high + share * unknown.mean(0)
+        inside = (np.cov(known.T, bias=True) + np.cov(unknown.T, bias=True)) / 2
+        spread = (1 - share) * spread + share * inside
+    weights = np.linalg.solve(spread, high - low)
+    for i in np.nonzero(weights < 0)[0]:
+        weights = np.maximum((high - low) / spread.diagonal(), 0)
+        weights[i] = 0.0
+    bias = -weights @ (low + high) / 2
+    by_distance, by_doubt = (float(f"{w:.6g}") for w in weights)
+    return (by_distance, by_doubt), float(f"{bias:.6g}")
