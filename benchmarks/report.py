@@ -28,7 +28,7 @@ def main() -> None:
 def page() -> str:
     """The whole page."""
     of_inputs = [omniglot, one_shot, tables, incontext, grouped_regression, text, sinusoid, speech, photographs, series]
-    sections = [*of_inputs, incremental, suggest, latency]
+    sections = [*of_inputs, choosing, incremental, suggest, latency]
     return "\n".join([HEAD, *(section() for section in sections if (RESULTS / f"{section.__name__}.json").exists())])
 
 
@@ -335,6 +335,68 @@ def series() -> str:
         "ridge on the same series; then from one and five series a class, on at most 200 of the test split."
     )
     return _section("Series", about, record, ["set", *titles], lines)
+
+
+def choosing() -> str:
+    """Ranks and regrets, then how far what models say of themselves is true."""
+    record = _load("choosing")
+    rows = record["results"]
+    compared = [
+        [r["task"], r["learner"], f"{r['rank']:.2f}", f"{r['regret']:.3f}", _share(r.get("accuracy")), r["tasks"]]
+        for r in rows
+        if "rank" in r
+    ]
+    told = [
+        *(
+            [f"ECE, {r['modality']}, before and after", r["ece before"], r["ece after"]]
+            for r in rows
+            if "modality" in r
+        ),
+        *([f"inside 90 % intervals, {r['intervals']}", 100 * r["covered"], ""] for r in rows if "intervals" in r),
+        *(
+            [f"conformal coverage of 90 %, {r['task']}", 100 * r["conformal coverage of 0.9"], ""]
+            for r in rows
+            if "conformal coverage of 0.9" in r
+        ),
+        *(
+            [f"`{r['combination']}` over its best member, {r['task']}", r["gain over best member"], ""]
+            for r in rows
+            if "combination" in r
+        ),
+        *(
+            ["accuracy by leaving one out against the truth: correlation, bias", r[name], r["bias"]]
+            for r in rows
+            for name in ("left out against true accuracy",)
+            if name in r
+        ),
+        *(
+            [f"AUROC of `unknown`, {r['unknown']}, {r['learner']}, {r['shots']}-shot", r["auroc"], ""]
+            for r in rows
+            if "unknown" in r
+        ),
+    ]
+    lines = [[what, *(f"{v:.3g}" if isinstance(v, float) else v for v in values)] for what, *values in told]
+    about = (
+        "`auto` against every learner alone, on tasks of 1 to 20 shots (5 to 40 points), even and uneven: Omniglot, "
+        "texts, series, tables and grouped regressions; what is expected of a learner was learned from all other "
+        "datasets. Rank among the fixed learners and regret to the best of them, both by the logarithm of the "
+        "calibrated loss (regression: the loss). Wished for was a regret of half the best fixed learner's: for classes "
+        "it is a seventh below, and for targets `stack` alone is better than `auto`, which takes `gp` on some tasks "
+        "where it fails badly."
+    )
+    more = (
+        "Below, ECE and coverages in %, of what `auto` made from five shots on. The gain of combinations is in points "
+        "of accuracy for classes, and in nats for targets, over the best of the members of each dataset and number of "
+        "shots with hindsight, few tasks each; wished for were −0.2 points. How much the residuals of past tasks weigh "
+        "in an interval was settled with these coverages in sight."
+    )
+    titles = ["task", "learner", "rank", "regret", "accuracy, %", "tasks"]
+    main = _section("Choosing a learner", about, record, titles, compared)
+    return "\n".join([main, f"{more}\n", _table(["measured", "", ""], lines)])
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"
 
 
 def latency() -> str:

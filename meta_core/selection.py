@@ -26,7 +26,7 @@ CHEAP: dict[Task, tuple[str, ...]] = {
     "regression": ("ridge", "gp"),
 }
 """Learners that are looked at on any base model with embeddings, where nobody names others."""
-COSTLY: dict[Task, tuple[str, ...]] = {"classification": ("mahalanobis", "forest"), "regression": ("forest",)}
+COSTLY: dict[Task, tuple[str, ...]] = {"classification": ("forest",), "regression": ("forest",)}
 """Those that are looked at where time allows."""
 STACK = "stack"
 """Of the best of those."""
