@@ -10,6 +10,7 @@ import torch
 from fastapi import FastAPI
 
 from app import errors
+from app.accepting import Accepting
 from app.access import check_scopes
 from app.aliases import Aliases
 from app.authentication import Authentication, KeyRing, WithoutKeys
@@ -68,6 +69,7 @@ def create_app(
     without_keys: WithoutKeys = "loopback",
     adapts_per_minute: int | None = None,
     max_waiting: int = 1000,
+    max_accepting: int = 128,
 ) -> FastAPI:
     """The API on a store and a Redis."""
     engine = Engine(Catalogue(store), device, limits)
@@ -112,6 +114,7 @@ def create_app(
     version = importlib.metadata.version("shotput")
     app = FastAPI(title="Shotput", version=version, description=DESCRIPTION, lifespan=lifespan)
     app.add_middleware(BodyLimit, most=limits.max_body_bytes, most_of_dataset=limits.max_dataset_bytes)
+    app.add_middleware(Accepting, most=max_accepting, recall=orders.recall_room)
     app.add_middleware(Authentication, ring=ring)
     app.add_middleware(Observed)
     app.state.parts = parts
@@ -153,4 +156,5 @@ def build() -> FastAPI:
         without_keys=settings.without_keys,
         adapts_per_minute=settings.adapts_per_minute,
         max_waiting=settings.max_waiting,
+        max_accepting=settings.max_accepting,
     )

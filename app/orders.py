@@ -39,6 +39,7 @@ from meta_core.orders import (
     load_outcome,
     now,
     public_record,
+    queue_name,
 )
 from meta_core.store import Store
 
@@ -47,6 +48,9 @@ RECHECK = 1.0
 
 AWAY = 5.0
 """Seconds for which a Redis that hung is not asked again: each who asks it holds a thread for as long as it hangs."""
+
+FULL_FOR = 0.02
+"""Seconds for which a line that was full is believed to be: so long it costs nothing to refuse what comes."""
 
 SILENCE = 15.0
 """Seconds after which somebody who watches an order is told that nothing is new."""
@@ -64,6 +68,7 @@ class Orders:
         self.ending = False
         self._max_waiting = max_waiting
         self._away_until = -math.inf
+        self._full: dict[str, tuple[int, float]] = {}
         self._redis_url = redis_url
         self.redis = redis.Redis.from_url(
             redis_url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
@@ -77,30 +82,42 @@ class Orders:
 
         Raises `Unavailable` when too many wait already.
         """
-        self._check_room(order)
+        self._check_room(order.queue)
         order = replace(order, request_id=current_request(), trace=tracing.traceparent())
         accept(self.store, order, support)
         metrics.ACCEPTED.labels(WORKER_OF[order.kind]).inc()
         try:
             with self._unless_away():
                 with contextlib.suppress(DuplicateJobError):  # a reply was lost and the call repeated: it is queued
-                    self._line(order).enqueue_call(**order.queue_call())
+                    self._line(order.queue).enqueue_call(**order.queue_call())
                 self.redis.zadd(TURNS[WORKER_OF[order.kind]], {order.tenant: time.time()}, nx=True)
         except RedisError as error:
             log.warning("order %s is kept but not queued yet: %s", order.id, error)
 
-    def _check_room(self, order: Order) -> None:
+    def check_room(self, tenant: str) -> None:
+        """Raises `Unavailable` when too many adapts of a tenant wait already."""
+        self.recall_room(tenant)
+        self._check_room(queue_name("adapt", tenant))
+
+    def recall_room(self, tenant: str) -> None:
+        """Raises `Unavailable` when too many adapts of a tenant waited a moment ago; asks nobody."""
+        waiting, until = self._full.get(queue_name("adapt", tenant), (0, -math.inf))
+        if time.monotonic() < until:
+            raise _no_room(waiting)
+
+    def _check_room(self, queue: str) -> None:
         try:
             with self._unless_away():
-                waiting = self._line(order).count
+                waiting = self._line(queue).count
         except RedisError as error:
-            log.warning("order %s is taken uncounted: %s", order.id, error)
+            log.warning("an order is taken uncounted: %s", error)
             return
         if waiting >= self._max_waiting:
-            raise Unavailable(f"{waiting} orders wait already; the setting SHOTPUT_MAX_WAITING allows no more")
+            self._full[queue] = waiting, time.monotonic() + FULL_FOR
+            raise _no_room(waiting)
 
-    def _line(self, order: Order) -> Queue:
-        return Queue(order.queue, connection=self.redis, serializer=JSONSerializer)
+    def _line(self, queue: str) -> Queue:
+        return Queue(queue, connection=self.redis, serializer=JSONSerializer)
 
     @contextlib.contextmanager
     def _unless_away(self) -> Iterator[None]:
@@ -243,3 +260,7 @@ class Orders:
     def _show(self, id: str) -> None:
         for event in self._watching.get(id, ()):
             event.set()
+
+
+def _no_room(waiting: int) -> Unavailable:
+    return Unavailable(f"{waiting} orders wait already; the setting SHOTPUT_MAX_WAITING allows no more")

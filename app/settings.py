@@ -37,6 +37,9 @@ class Settings(BaseSettings):
     )
     adapts_per_minute: int | None = Field(None, ge=1, description="most adapts of one tenant in a minute; unset: any")
     max_waiting: int = Field(1000, ge=1, description="orders of one tenant and kind that wait; more are refused")
+    max_accepting: int = Field(
+        128, ge=1, description="support sets that one API process checks at the same time; more are refused unread"
+    )
     log_format: LogFormat = Field("text", description="how logs are written: text or json")
     metrics_port: int | None = Field(
         None, ge=1, le=65535, description="port on which a worker of its own tells its metrics; unset: none"

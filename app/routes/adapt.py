@@ -6,9 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 from pydantic import BaseModel
 
+from app.accepting import leave_place
 from app.access import CanAdapt
 from app.bodies import adapt_body, plain_inputs
 from app.dedupe import claim_content
@@ -73,6 +74,7 @@ async def adapt(
     caller: CanAdapt,
     body: Annotated[AdaptBody, Depends(adapt_body)],
     parts: PartsDep,
+    request: Request,
     response: Response,
     idempotency_key: IdempotencyKey = None,
     prefer: Prefer = None,
@@ -85,6 +87,7 @@ async def adapt(
     id = await asyncio.to_thread(
         accepted, parts, caller.tenant, body, idempotency_key, check, response=response, dedupe=body.dedupe
     )
+    leave_place(request)
     return await awaited_model(parts, caller.tenant, id, prefer=prefer, response=response)
 
 
@@ -123,6 +126,7 @@ def accepted(
     once = Once(parts.store, tenant, key, body) if key else None
     if once and (known := once.known()) and parts.orders.exists(tenant, known):
         return known
+    parts.orders.check_room(tenant)
     response.headers.update(parts.rates.count(tenant))
     record, support = check()
     id = claim_content(parts.store, tenant, record, support, new_id("mdl")) if dedupe else new_id("mdl")

@@ -4,9 +4,10 @@ import asyncio
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
+from app.accepting import leave_place
 from app.access import CanAdapt, CanPredict, CanRead
 from app.bodies import examples_body, plain_inputs
 from app.deps import Parts, PartsDep
@@ -63,6 +64,7 @@ async def add_examples(
     caller: CanAdapt,
     body: Annotated[ExamplesBody, Depends(examples_body)],
     parts: PartsDep,
+    request: Request,
     response: Response,
     idempotency_key: IdempotencyKey = None,
     prefer: Prefer = None,
@@ -75,6 +77,7 @@ async def add_examples(
     added = Added(model=id, examples=body)
     check = partial(_with, parts, caller.tenant, id, body)
     made = await asyncio.to_thread(accepted, parts, caller.tenant, added, idempotency_key, check, response=response)
+    leave_place(request)
     return await awaited_model(parts, caller.tenant, made, prefer=prefer, response=response)
 
 
