@@ -15,7 +15,7 @@ from rich.console import Console
 from typer import Argument, Option
 from typer.core import TyperGroup
 
-from app import cli_check, cli_datasets, cli_keys, examples, processes, supervisor
+from app import cli_check, cli_datasets, cli_keys, cli_tenants, examples, processes, supervisor
 from app.client import Client, Refused
 from app.examples import Examples
 from app.output import fail, print_json, print_record, print_rows, print_table, scores_sentence
@@ -64,6 +64,7 @@ def main() -> None:
 
 
 cli.add_typer(cli_keys.commands, name="keys")
+cli.add_typer(cli_tenants.commands, name="tenants")
 cli.command()(cli_check.check)
 
 

@@ -10,6 +10,7 @@ from app.authentication import KeyRing
 from app.batching import Batcher
 from app.cache import ModelCache
 from app.orders import Orders
+from app.quotas import Quotas
 from app.rates import Rates
 from meta_core.engine import Engine
 from meta_core.store import Store
@@ -21,6 +22,7 @@ class Parts:
 
     store: Store
     ring: KeyRing
+    quotas: Quotas
     rates: Rates
     orders: Orders
     engine: Engine

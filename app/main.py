@@ -22,6 +22,7 @@ from app.ending import told_of_the_end
 from app.observed import Observed
 from app.openapi import only
 from app.orders import Orders
+from app.quotas import ANY, Quota, Quotas
 from app.rates import Rates
 from app.routes import (
     adapt,
@@ -67,7 +68,7 @@ def create_app(
     wait_seconds: float,
     cache_bytes: int,
     without_keys: WithoutKeys = "loopback",
-    adapts_per_minute: int | None = None,
+    quota: Quota = ANY,
     max_waiting: int = 1000,
     max_accepting: int = 128,
 ) -> FastAPI:
@@ -80,7 +81,8 @@ def create_app(
     parts = Parts(
         store=store,
         ring=ring,
-        rates=Rates(orders.redis, adapts_per_minute),
+        quotas=Quotas(store, orders.redis, quota),
+        rates=Rates(orders.redis),
         orders=orders,
         engine=engine,
         cache=cache,
@@ -154,7 +156,7 @@ def build() -> FastAPI:
         wait_seconds=settings.wait,
         cache_bytes=settings.cache_bytes,
         without_keys=settings.without_keys,
-        adapts_per_minute=settings.adapts_per_minute,
+        quota=settings.quota(),
         max_waiting=settings.max_waiting,
         max_accepting=settings.max_accepting,
     )

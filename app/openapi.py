@@ -12,7 +12,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {**_PROBLEM, "description": description}
     for status, description in {
         401: "No valid API key",
-        403: "The API key lacks the scope",
+        403: "The API key lacks the scope, or the tenant has as much as it may",
         404: "No such thing",
         409: "Not ready yet, or failed",
         410: "Deleted",

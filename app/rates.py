@@ -19,13 +19,12 @@ log = logging.getLogger("shotput.api")
 class Rates:
     """Counts; while Redis is away everything is let through, as accepted orders are kept then too."""
 
-    def __init__(self, redis: Redis, adapts_per_minute: int | None) -> None:
+    def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._most = adapts_per_minute
 
-    def count(self, tenant: str) -> dict[str, str]:
-        """Count one adapt; the headers that tell what is left. Raises `QuotaExceeded`."""
-        if self._most is None:
+    def count(self, tenant: str, most: int | None) -> dict[str, str]:
+        """Count one adapt of at most so many; the headers that tell what is left. Raises `QuotaExceeded`."""
+        if most is None:
             return {}
         window, passed = divmod(time.time(), WINDOW)
         key = f"{RATE_KEY}{tenant}:{int(window)}"
@@ -38,6 +37,6 @@ class Rates:
             log.warning("an adapt of %s was not counted: %s", tenant, error)
             return {}
         reset = max(1, round(WINDOW - passed))
-        if counted > self._most:
-            raise QuotaExceeded("adapts", self._most, WINDOW, reset=reset)
-        return rate_limit("adapts", self._most, WINDOW, left=self._most - counted, reset=reset)
+        if counted > most:
+            raise QuotaExceeded("adapts", most, WINDOW, reset=reset)
+        return rate_limit("adapts", most, WINDOW, left=most - counted, reset=reset)

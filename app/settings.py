@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.quotas import Quota
 from meta_core.limits import Limits
 from meta_core.logs import LogFormat
 
@@ -36,6 +37,8 @@ class Settings(BaseSettings):
         "loopback", description="who is served while there are no API keys: loopback, anyone or nobody"
     )
     adapts_per_minute: int | None = Field(None, ge=1, description="most adapts of one tenant in a minute; unset: any")
+    max_models: int = Field(0, ge=0, description="most adapted models of one tenant; 0: any")
+    max_bytes: int = Field(0, ge=0, description="most bytes that one tenant may have in the store; 0: any")
     max_waiting: int = Field(1000, ge=1, description="orders of one tenant and kind that wait; more are refused")
     max_accepting: int = Field(
         128, ge=1, description="support sets that one API process checks at the same time; more are refused unread"
@@ -81,6 +84,10 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """How much one request may ask for."""
         return Limits(**{name: getattr(self, name) for name in vars(_LIMITS)})
+
+    def quota(self) -> Quota:
+        """How much each tenant may have that has no quota of its own."""
+        return Quota(models=self.max_models, bytes=self.max_bytes, adapts_per_minute=self.adapts_per_minute)
 
     def environment(self) -> dict[str, str]:
         """These settings as the variables that another process reads them from."""

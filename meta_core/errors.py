@@ -9,7 +9,8 @@ MetaError
 │   └── LimitExceeded       more ways, examples, pixels or bytes than this service takes
 ├── Unauthenticated         nobody knows who asks
 ├── Forbidden               the caller was not granted this
-├── QuotaExceeded           more than the tenant may have for now
+├── QuotaExceeded           more than the tenant may ask for now
+├── StorageQuotaExceeded    more than the tenant may have, until something of it is deleted
 ├── NotFound                no base model, adapted model, learner… of that name
 ├── Gone                    it was there and has been deleted
 ├── NotReady                it is still being made
@@ -104,7 +105,7 @@ class Forbidden(MetaError):
 
 
 class QuotaExceeded(MetaError):
-    """More than the tenant may have: `most` in `window` seconds, and none before `reset` seconds have passed."""
+    """More than the tenant may ask for: `most` in `window` seconds, and none before `reset` seconds have passed."""
 
     code = "quota_exceeded"
 
@@ -114,6 +115,22 @@ class QuotaExceeded(MetaError):
         self.most = most
         self.window = window
         self.reset = reset
+
+
+class StorageQuotaExceeded(MetaError):
+    """More than the tenant may have; `what` is models or bytes. It passes by deleting, not by waiting."""
+
+    code = "quota_exceeded"
+
+    def __init__(self, what: str, *, used: int, wanted: int, most: int) -> None:
+        super().__init__(
+            f"the quota is {most} {what}; {used} are used, and this needs {wanted} more: delete what is not needed "
+            "(DELETE /models/{id}, DELETE /datasets/{id}), or ask the operator for more"
+        )
+        self.what = what
+        self.used = used
+        self.wanted = wanted
+        self.most = most
 
 
 class NotFound(MetaError):

@@ -16,7 +16,7 @@ from torch import Tensor
 from meta_core.artifact import Header, header_length, pack, unpack_header
 from meta_core.errors import CorruptArtifact, Gone, InvalidTask, NotFound, NotReady, Unusable
 from meta_core.expiry import has_expired, note_expiry
-from meta_core.ids import checkpoint_key, lineage_folder, lineage_key, order_key, result_key, support_key
+from meta_core.ids import checkpoint_key, lineage_folder, lineage_key, new_id, order_key, result_key, support_key
 from meta_core.store import Store
 
 Kind = Literal["adapt", "meta-train"]
@@ -230,10 +230,19 @@ def load_outcome(store: Store, tenant: str, id: str) -> tuple[Outcome, dict[str,
 
 def delete_result(store: Store, tenant: str, id: str, now: str) -> None:
     """Remove what an order made, leaving a mark that it is gone for good; a running worker cannot bring it back."""
-    header = {"status": "deleted", "tenant": tenant, "kind": "adapt", "record": {"id": id, "deleted_at": now}}
-    store.replace(result_key(tenant, id), pack({}, header))
+    store.replace(result_key(tenant, id), _mark(tenant, id, now))
     store.delete(support_key(tenant, id))
     store.delete(order_key(tenant, id))
+
+
+def size_of_mark(tenant: str) -> int:
+    """Bytes of what `delete_result` leaves in the place of a result; every other outcome has more."""
+    return len(_mark(tenant, new_id("mdl"), now()))
+
+
+def _mark(tenant: str, id: str, now: str) -> bytes:
+    record = {"id": id, "deleted_at": now}
+    return pack({}, {"status": "deleted", "tenant": tenant, "kind": "adapt", "record": record})
 
 
 def require_ready(status: str | None, record: Mapping[str, Any], id: str) -> None:

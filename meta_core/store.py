@@ -161,6 +161,14 @@ class Store:
         except (BaseError, OSError) as error:
             raise failure("list", f"the store did not list {folder}: {_reason(error)}") from None
 
+    def sizes(self, folder: str) -> Iterator[tuple[str, int]]:
+        """Keys below a folder with the bytes of each, in no order that may be relied on."""
+        try:
+            for chunk in obstore.list(self._objects, folder.rstrip("/") + "/", chunk_size=1000):
+                yield from ((entry["path"], entry["size"]) for entry in chunk if not entry["path"].endswith(PARTIAL))
+        except (BaseError, OSError) as error:
+            raise failure("list", f"the store did not list {folder}: {_reason(error)}") from None
+
     def folders(self) -> list[str]:
         """Names of the folders at the top."""
         try:

@@ -10,7 +10,7 @@ import itertools
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -47,12 +47,13 @@ def add(
     task: Task | None = None,
     limits: Limits | None = None,
     key: str | None = None,
+    admit: Callable[[int], None] = lambda size: None,
 ) -> tuple[Card, bool]:
     """Check a file completely and keep it; its card, and whether it is new.
 
     The same file (or the same `key`, the caller's own name for this upload) always has the same id, so that an
     upload may be repeated. Raises `InvalidDataset`, `LimitExceeded`, or `InvalidRequest` when the key was used for
-    another file.
+    another file. `admit` is told the bytes of a new file that is about to be kept, and may raise to refuse it.
     """
     reading, limits = reading or Reading(), limits or Limits()
     limits.check("bytes", path.stat().st_size, "max_dataset_bytes")
@@ -70,6 +71,7 @@ def add(
             "asked": asked,
             "created_at": now(),
         }
+        admit(path.stat().st_size)
         store.replace_file(content_key(tenant, id, digest), path)
         if store.create(card_key(tenant, id), json.dumps(card, allow_nan=False).encode()):
             sweep(store, tenant)

@@ -66,6 +66,12 @@ def test_keys_are_those_below_the_folder(any_store: Store) -> None:
     assert any_store.folders() == ["a", "ab", "b"]
 
 
+def test_sizes_are_those_of_the_objects_below_the_folder(any_store: Store) -> None:
+    for key, content in (("a/1", b""), ("a/b/2", b"12"), ("ab/3", b"123")):
+        any_store.create(key, content)
+    assert dict(any_store.sizes("a")) == {"a/1": 0, "a/b/2": 2}
+
+
 def test_an_interrupted_write_is_no_object(tmp_path: Path) -> None:
     store = Store(str(tmp_path))
     store.create("a/1", b"")

@@ -127,12 +127,14 @@ def accepted(
     if once and (known := once.known()) and parts.orders.exists(tenant, known):
         return known
     parts.orders.check_room(tenant)
-    response.headers.update(parts.rates.count(tenant))
+    quota = parts.quotas.of(tenant)
+    response.headers.update(parts.rates.count(tenant, quota.adapts_per_minute))
     record, support = check()
     id = claim_content(parts.store, tenant, record, support, new_id("mdl")) if dedupe else new_id("mdl")
     id = once.claim(id) if once else id
     if dedupe and parts.orders.exists(tenant, id):
         return id
+    parts.quotas.take(tenant, 1, len(support), quota)
     order = Order(id=id, tenant=tenant, kind="adapt", spec={"record": record}, created_at=now())
     parts.orders.submit(order, support)
     return id

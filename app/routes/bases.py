@@ -95,6 +95,7 @@ def _readapt(parts: Parts, tenant: str, name: str, version: int | None) -> Order
     reference = checked_name(name) if version is None else f"{checked_name(name)}@{version}"
     spec = {"to": parts.engine.catalogue.get(reference, tenant).reference}
     order = Order(id=new_id("job"), tenant=tenant, kind="readapt", spec=spec, created_at=now())
+    parts.quotas.take(tenant, 1, 0)  # how many models it makes is only known once it has been carried out
     parts.orders.submit(order)
     return order
 

@@ -1,6 +1,7 @@
 """/datasets: labelled examples for meta-training and evaluation."""
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
@@ -103,6 +104,7 @@ def get_dataset(id: str, caller: CanRead, parts: PartsDep) -> dict[str, Any]:
 def delete_dataset(id: str, caller: CanTrain, parts: PartsDep) -> Response:
     """Delete a dataset. Base models that were trained on it stay; jobs that have not read it yet fail."""
     uploads.remove(parts.store, caller.tenant, id)
+    parts.quotas.freed(caller.tenant, models=0)
     return Response(status_code=204)
 
 
@@ -119,4 +121,5 @@ def _add(
         task=wanted.task,
         limits=parts.engine.limits,
         key=key,
+        admit=partial(parts.quotas.take, caller.tenant, 0),
     )

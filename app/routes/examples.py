@@ -85,7 +85,7 @@ async def add_examples(
     "/{id}/examples/{n}",
     status_code=201,
     response_model=ModelView,
-    responses={**LATER, **only(404, 409, 410, 422, 503)},
+    responses={**LATER, **only(404, 409, 410, 422, 429, 503)},
 )
 async def remove_example(
     id: str,

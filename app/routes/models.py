@@ -74,15 +74,18 @@ async def readapt_model(
     The old one stays as it is. 422 when the two versions read their inputs differently, so that the support set as it
     is kept cannot serve; 409 while the model is not ready.
     """
-    order = await asyncio.to_thread(_readapt, parts, caller.tenant, id, body.base if body else None)
+    order = await asyncio.to_thread(_readapt, parts, caller.tenant, id, body.base if body else None, response)
     return await awaited_model(parts, order.tenant, order.id, prefer=prefer, response=response)
 
 
-def _readapt(parts: Parts, tenant: str, id: str, base: str | None) -> Order:
+def _readapt(parts: Parts, tenant: str, id: str, base: str | None, response: Response) -> Order:
+    quota = parts.quotas.of(tenant)
+    response.headers.update(parts.rates.count(tenant, quota.adapts_per_minute))
     record = existing(parts, tenant, id)
     require_ready(record["status"], record, id)
     wanted = Order(id=new_id("mdl"), tenant=tenant, kind="adapt", spec={}, created_at=now())
     order, support = plan(parts.engine, parts.store, wanted, record, base or record["base"].partition("@")[0])
+    parts.quotas.take(tenant, 1, len(support), quota)
     parts.orders.submit(order, support)
     return order
 
@@ -105,6 +108,7 @@ def _delete(parts: Parts, tenant: str, id: str) -> None:
     if names := [alias.name for alias in aliases_of(parts.store, tenant) if id in alias.models]:
         raise InUse(f"alias {', '.join(names)} stands for {id}; give it another model, or delete it, first")
     delete_result(parts.store, tenant, id, now())
+    parts.quotas.freed(tenant, models=1)
     parts.cache.evict(id)
     parts.orders.announce(id)
 

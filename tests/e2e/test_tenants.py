@@ -7,11 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
-from app import keys
+from app import keys, quotas
 from app.access import OPEN
 from meta_core.base import unpack_base
 from meta_core.catalogue import SHIPPED, Catalogue
 from meta_core.ids import base_key
+from meta_core.usage import measured
 from tests.drawings import base64_png, draw, support_of
 from tests.e2e.service import Service
 
@@ -162,3 +163,51 @@ def test_interleaved_tenants_get_the_answers_they_get_alone(
         waiting = [(i, pool.submit(c.post, "/predict", json=q)) for _ in range(15) for i, (c, q) in enumerate(asked)]
         for i, answer in waiting:
             assert answer.result().json() == alone[i]
+
+
+def test_a_tenant_has_as_much_as_its_quota_until_it_deletes(
+    keyed: tuple[Service, httpx.Client, httpx.Client],
+) -> None:
+    service, _, stranger = keyed
+    _, text = keys.create(service.store, "bounded", ["admin"], None, None)
+    shipped = unpack_base((SHIPPED / "omniglot.safetensors").read_bytes())
+    Catalogue(service.store).publish(shipped, "job_" + "0" * 32, "bounded")
+    body = {**BODY, "base": f"omniglot@{shipped.version}"}
+    more = {"inputs": [base64_png(draw("cross", 7))], "labels": ["cross"]}
+    csv = "a,kind\n" + "\n".join(f"{i},{'uv'[i % 2]}" for i in range(8))
+
+    def full(answer: httpx.Response, what: str) -> bool:
+        problem = answer.json()
+        assert (answer.status_code, problem.get("code")) == (403, "quota_exceeded"), answer.text
+        return what in problem["detail"] and "DELETE" in problem["detail"]
+
+    with httpx.Client(
+        base_url=service.client.base_url, headers={"Authorization": f"Bearer {text}"}, timeout=60, trust_env=False
+    ) as bounded:
+        quotas.override(service.store, "bounded", {"models": 2})
+        first = bounded.post("/adapt", json=body).json()["id"]
+        second = bounded.post(f"/models/{first}/examples", json=more)
+        assert second.status_code == 201, second.text
+        before = set(service.store.keys("bounded"))
+        newer = f"omniglot@{shipped.version + 1}"
+        assert full(bounded.post("/adapt", json=body), "the quota is 2 models; 2 are used, and this needs 1 more")
+        assert full(bounded.post(f"/models/{first}/examples", json=more), "2 models")
+        assert full(bounded.delete(f"/models/{first}/examples/0"), "2 models")
+        assert full(bounded.post(f"/models/{first}/readapt", json={"base": newer}), "2 models")
+        assert full(bounded.post("/bases/omniglot/readapt", json={"version": shipped.version + 1}), "2 models")
+        assert set(service.store.keys("bounded")) == before
+        assert stranger.post("/adapt", json=BODY).status_code == 201
+        assert bounded.delete(f"/models/{second.json()['id']}").status_code == 204
+        moved = bounded.post(f"/models/{first}/readapt", json={"base": newer})
+        assert moved.status_code == 201, moved.text
+        assert full(bounded.post("/adapt", json=body), "2 models")
+
+        assert bounded.post("/datasets", content=csv).status_code == 201
+        bounded.delete(f"/models/{moved.json()['id']}")
+        quotas.override(service.store, "bounded", {"bytes": measured(service.store, "bounded").bytes})
+        assert bounded.post("/datasets", content=csv).status_code == 200, "it was there already"
+        assert full(bounded.post("/datasets", content=csv + "\n8,u"), "bytes")
+        quotas.override(service.store, "bounded", {"bytes": 0, "models": 0, "adapts_per_minute": 1000})
+        assert bounded.post("/datasets", content=csv + "\n8,u").status_code == 201
+        told = bounded.post("/adapt", json=body)
+        assert (told.status_code, told.headers["RateLimit-Policy"]) == (201, '"adapts";q=1000;w=60')
