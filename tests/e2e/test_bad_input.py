@@ -85,7 +85,7 @@ BODIES: dict[str, tuple[Any, int, str, str]] = {
     ),
     "labels of more than 64 bits": (table([{"a": 0}, {"a": 1}], [1, 10**30]), 422, "64 bits", "/support/labels/1"),
     "long metadata": ({"base": "table", "support": ROWS, "metadata": {"a": "x" * 20_000}}, 422, "16,000", "/metadata"),
-    "a long cell": (table([{"a": "x"}, {"a": "y" * 501}], ["x", "y"]), 422, "500", "/support/inputs/1"),
+    "a long cell": (table([{"a": "x"}, {"a": "y" * 5001}], ["x", "y"]), 422, "5000", "/support/inputs/1"),
     "too many features": (
         table([{f"column {i}": f"{i} {row}" for i in range(30)} for row in range(80)], ["x", "y"] * 40),
         422,

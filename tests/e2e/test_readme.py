@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.service import Service
 
 ROOT = Path(__file__).parents[2]
-CHANGING = {"id", "created_at", "seconds", "links", "request_id", "model", "ms"}
+CHANGING = {"id", "created_at", "seconds", "links", "request_id", "model", "ms", "lineage"}
 README = (ROOT / "README.md").read_text()
 
 

@@ -42,7 +42,6 @@ def test_the_queues_and_workers_are_told(service: Service) -> None:
     assert value(service, "shotput_redis_up") == 1
     until(lambda: value(service, "shotput_queue_depth", queue="adapt") == 0)
     assert value(service, "shotput_workers", queue="adapt") == 1
-    assert value(service, "shotput_workers", queue="meta-train") == 0
 
 
 def test_labels_hold_nothing_that_a_client_chose(service: Service) -> None:

@@ -27,7 +27,7 @@ def test_series_of_any_length_with_gaps_are_told_apart(service: Service) -> None
         "inputs": [series(shape, seed) for shape in SHAPES for seed in range(5)],
         "labels": [shape for shape in SHAPES for _ in range(5)],
     }
-    response = service.adapt({"base": "series", "support": support})
+    response = service.adapt({"base": "series", "learner": "ridge", "support": support})
     assert response.status_code == 201, response.text
     model = response.json()
     assert (model["modality"], model["learner"]) == ("series", "ridge")
