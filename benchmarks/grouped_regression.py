@@ -24,9 +24,9 @@ from meta_core.episodes import Size
 from meta_core.process import prepare_process
 from meta_core.recipe import Recipe, meta_train
 from meta_core.types import Episode, Gaussian, Support
+from meta_core.widths import NORMAL_90
 
 BODIES = ("identity", "hinges")
-NORMAL_90 = 1.6448536
 SHOTS = {"wafer": 3}
 """Points of a group to adapt to; five elsewhere."""
 Answer = Callable[[Support, Tensor], np.ndarray]

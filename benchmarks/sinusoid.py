@@ -19,12 +19,12 @@ from benchmarks.made_bases import made, shipped
 from benchmarks.record import RESULTS, commit, write
 from meta_core.backbone import build_backbone
 from meta_core.dataset import build_dataset
-from meta_core.engine import NORMAL_90
 from meta_core.episodes import Size
 from meta_core.evaluation import answer, evaluate
 from meta_core.learner import Learner, build_learner, learners
 from meta_core.process import prepare_process
 from meta_core.types import Gaussian
+from meta_core.widths import NORMAL_90
 
 RECIPES = Path(__file__).parent / "recipes" / "sinusoid"
 POINTS = (5, 10)

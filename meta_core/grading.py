@@ -9,9 +9,8 @@ from torch import Tensor
 
 from meta_core.evaluation import BINS, expected_calibration_error
 from meta_core.types import Categorical, Gaussian, Prediction
+from meta_core.widths import NORMAL_90
 
-NORMAL_90 = 1.6448536
-"""Standard deviations on each side of the mean that hold 90 % of a normal distribution."""
 MOST_IN_MATRIX = 100
 """Classes up to which the whole confusion matrix is told."""
 WORST = 10
