@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from meta_core.ids import checked_tenant
-from meta_core.orders import size_of_mark
 from meta_core.store import Store
 
 
@@ -17,6 +16,9 @@ class Usage:
 
 def measured(store: Store, tenant: str) -> Usage:
     """What a tenant has. Deleted models are no models; the few bytes of their marks count."""
+    # orders bring PyTorch, which the command line reads quotas without
+    from meta_core.orders import size_of_mark  # noqa: PLC0415
+
     mark = size_of_mark(tenant)
     models: set[str] = set()
     total = 0
