@@ -7,8 +7,6 @@ in turns with the requests. Sixteen clients share the machine with API, Redis, s
 """
 
 import argparse
-import base64
-import io
 import os
 import socket
 import statistics
@@ -25,8 +23,8 @@ from typing import Any
 import httpx
 import numpy as np
 import torch
-from PIL import Image
 
+from benchmarks.bodies import drawings, forms
 from benchmarks.record import write
 from meta_core.catalogue import Catalogue
 from meta_core.engine import Engine, TaskRequest
@@ -35,7 +33,7 @@ from meta_core.orders import Order
 from meta_core.process import prepare_process
 from meta_core.store import Store
 
-WAYS, SHOTS, CLIENTS = 5, 5, 16
+CLIENTS = 16
 
 
 def main() -> None:
@@ -44,13 +42,11 @@ def main() -> None:
     arguments.add_argument("--requests", type=int, default=100)
     requests = arguments.parse_args().requests
     prepare_process(1)
-    pixels = np.random.default_rng(0).integers(0, 256, (WAYS * SHOTS, 28, 28), np.uint8)
-    labels = [f"class {i // SHOTS}" for i in range(WAYS * SHOTS)]
-    forms = {"npy": npy(pixels), "png": [png(image) for image in pixels], "json": pixels.tolist()}
+    pixels, labels = drawings()
     with tempfile.TemporaryDirectory(prefix="shotput") as folder, service(Path(folder)) as url:
         alone = arithmetic(Path(folder), pixels, labels)
         rows = []
-        for name, inputs in forms.items():
+        for name, inputs in forms(pixels).items():
             body = {"base": "omniglot", "support": {"inputs": inputs, "labels": labels}}
             rows += [one_client(url, body, alone, requests, name), many_clients(url, body, alone, requests, name)]
     write("adapt_http", f"python -m benchmarks.adapt_http --requests {requests}", rows)
@@ -143,20 +139,6 @@ def many_clients(url: str, body: Any, alone: Callable[[], float], requests: int,
         "wanted": "≥ 0.8",
         "load": os.getloadavg()[0],
     }
-
-
-def npy(array: np.ndarray) -> dict[str, str]:
-    """All inputs as one array."""
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return {"npy": base64.b64encode(buffer.getvalue()).decode()}
-
-
-def png(image: np.ndarray) -> str:
-    """One input as a file."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
 
 
 if __name__ == "__main__":

@@ -4,19 +4,14 @@ python -m benchmarks.latency [--url http://127.0.0.1:8000] [--requests 200]
 """
 
 import argparse
-import base64
-import io
 import statistics
 import time
 from typing import Any
 
 import httpx
-import numpy as np
-from PIL import Image
 
+from benchmarks.bodies import drawings, forms
 from benchmarks.record import write
-
-WAYS, SHOTS = 5, 5
 
 
 def main() -> None:
@@ -25,19 +20,13 @@ def main() -> None:
     arguments.add_argument("--url", default="http://127.0.0.1:8000")
     arguments.add_argument("--requests", type=int, default=200)
     given = arguments.parse_args()
-    pixels = np.random.default_rng(0).integers(0, 256, (WAYS * SHOTS, 28, 28), np.uint8)
-    labels = [f"class {i // SHOTS}" for i in range(WAYS * SHOTS)]
+    pixels, labels = drawings()
     with httpx.Client(base_url=given.url, timeout=60, trust_env=False) as client:
         rows = []
-        for form, inputs in {
-            "npy": npy(pixels),
-            "png": [png(image) for image in pixels],
-            "json": pixels.tolist(),
-        }.items():
+        for form, inputs in forms(pixels).items():
             support = {"base": "omniglot", "support": {"inputs": inputs, "labels": labels}}
             model = client.post("/adapt", json=support).raise_for_status().json()["id"]
-            first = npy(pixels[:1]) if isinstance(inputs, dict) else inputs[:1]
-            question = {"model": model, "inputs": first}
+            question = {"model": model, "inputs": forms(pixels[:1])[form]}
             rows.append(timed(client, "/adapt", support, given.requests, f"5-way 5-shot, {form}"))
             rows.append(timed(client, "/predict", question, given.requests, f"one image, {form}"))
     write("latency", f"python -m benchmarks.latency --requests {given.requests}", rows)
@@ -52,20 +41,6 @@ def timed(client: httpx.Client, path: str, body: Any, requests: int, what: str) 
         seconds.append(time.perf_counter() - started)
     cuts = statistics.quantiles(seconds, n=100)
     return {"request": path, "what": what, "p50_ms": 1e3 * cuts[49], "p99_ms": 1e3 * cuts[98], "requests": requests}
-
-
-def npy(array: np.ndarray) -> dict[str, str]:
-    """All inputs as one array."""
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return {"npy": base64.b64encode(buffer.getvalue()).decode()}
-
-
-def png(image: np.ndarray) -> str:
-    """One input as a file."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode()
 
 
 if __name__ == "__main__":

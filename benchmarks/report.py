@@ -286,13 +286,7 @@ def suggest() -> str:
 def speech() -> str:
     """Accuracy by speaker, for each model and number of shots."""
     record = _load("speech")
-    cell = {(row["model"], row["shots"], row["speaker"]): row for row in record["results"]}
-    speakers = list(dict.fromkeys(speaker for _, _, speaker in cell))
-    lines = []
-    for model, shots in dict.fromkeys((model, shots) for model, shots, _ in cell):
-        rows = [cell[model, shots, speaker] for speaker in speakers if (model, shots, speaker) in cell]
-        mean = sum(row["accuracy"] for row in rows) / len(rows)
-        lines.append([model, shots, *map(_percent, rows), f"{100 * mean:.1f}"])
+    speakers, lines = _by_split(record["results"], "speaker")
     about = (
         "Accuracy in % on ten spoken digits of a speaker never heard, 10-way, by a body meta-trained on the other "
         "speakers (the recipe of base model `speech`). The words are those of training, the voice is not; support and "
@@ -304,13 +298,7 @@ def speech() -> str:
 def photographs() -> str:
     """Accuracy by the signs that were held out, for each model and number of shots."""
     record = _load("photographs")
-    cell = {(row["model"], row["shots"], row["test"]): row for row in record["results"]}
-    tests = list(dict.fromkeys(test for _, _, test in cell))
-    lines = []
-    for model, shots in dict.fromkeys((model, shots) for model, shots, _ in cell):
-        rows = [cell[model, shots, test] for test in tests]
-        mean = sum(row["accuracy"] for row in rows) / len(rows)
-        lines.append([model, shots, *map(_percent, rows), f"{100 * mean:.1f}"])
+    tests, lines = _by_split(record["results"], "test")
     about = (
         "Accuracy in % on colour photographs of hand signs, 5-way, 32×32: a `conv4` meta-trained on five "
         "digits, tested on the other five, in three splits. The same people sign in both, and "
@@ -410,6 +398,18 @@ def latency() -> str:
 def _load(name: str) -> dict[str, Any]:
     record: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text())
     return record
+
+
+def _by_split(rows: list[dict[str, Any]], split: str) -> tuple[list[Any], list[list[Any]]]:
+    """What was held out in turn, and a line for each model and number of shots: accuracy on each, and their mean."""
+    cell = {(row["model"], row["shots"], row[split]): row for row in rows}
+    splits = list(dict.fromkeys(held_out for _, _, held_out in cell))
+    lines = []
+    for model, shots in dict.fromkeys((model, shots) for model, shots, _ in cell):
+        measured = [cell[model, shots, held_out] for held_out in splits if (model, shots, held_out) in cell]
+        mean = sum(row["accuracy"] for row in measured) / len(measured)
+        lines.append([model, shots, *map(_percent, measured), f"{100 * mean:.1f}"])
+    return splits, lines
 
 
 def _percent(row: dict[str, Any], digits: int = 1) -> str:

@@ -127,7 +127,8 @@ class Engine:
             auto.candidates(base, task, auto.AutoConfig(**values))
             _check_shape(base, shape)
         else:
-            self._checked_learner(base, name, values, shape, task)
+            _check_shape(base, shape)
+            self._learner(base, name, json.dumps(values), shape, task)
         if unlabelled and (name == auto.NAME or not learners[name].uses_unlabelled):
             able = ", ".join(known for known in learners if learners[known].uses_unlabelled)
             raise InvalidTask(f"learner {name} makes no use of unlabelled inputs; these do: {able}")
@@ -282,12 +283,6 @@ class Engine:
                 with torch.no_grad():
                     for size in USUAL_SIZES:
                         learner.encode(torch.zeros(size, *base.spec.shape, device=self.device))
-
-    def _checked_learner(
-        self, base: Base, name: str, params: dict[str, Any], shape: tuple[int, ...], task: Task
-    ) -> Learner:
-        _check_shape(base, shape)
-        return self._learner(base, name, json.dumps(params), shape, task)
 
     def _build_learner(self, base: Base, name: str, params: str, shape: tuple[int, ...], task: Task) -> Learner:
         return base.learner_for(name, json.loads(params), shape, task).to(self.device).inference()

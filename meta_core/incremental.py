@@ -13,8 +13,8 @@ from meta_core.artifact import Header, on_device, pack, unpack
 from meta_core.calibration import calibrated
 from meta_core.engine import Engine
 from meta_core.errors import InvalidExample, InvalidTask, NotFound, Unusable
-from meta_core.ids import result_key, support_key
-from meta_core.kept import EMBEDDINGS, encode_support, split_kept
+from meta_core.ids import result_key
+from meta_core.kept import EMBEDDINGS, encode_support, load_support, split_kept
 from meta_core.labels import Labels, read_labels
 from meta_core.orders import checked_header, next_version
 from meta_core.store import Store
@@ -53,12 +53,9 @@ def load_source(store: Store, tenant: str, id: str) -> Source:
     found, header = unpack(store.get(result_key(tenant, id)))
     checked_header(header, id)
     try:
-        if not header["record"].get("keep_support", True):
-            raise NotFound(f"the support set of {id} is removed, or about to be")
-        tensors, support_header = unpack(store.get(support_key(tenant, id)))
+        inputs, support_header = load_support(store, tenant, header["record"])
     except NotFound:
         raise Unusable(f"the support set of {id} was not kept; adapt again from the examples") from None
-    inputs = {name: value for name, value in tensors.items() if name not in EMBEDDINGS.values()}
     return Source(
         record=header["record"],
         details=header["details"],

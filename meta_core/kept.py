@@ -1,11 +1,16 @@
-"""Embeddings kept with an adapted model: a change of its support set encodes only what is new."""
+"""Support sets kept for adapted models, and their embeddings: a change encodes only what is new."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from meta_core.artifact import Header, unpack
+from meta_core.errors import NotFound
+from meta_core.ids import support_key
 from meta_core.learner import Learner
+from meta_core.store import Store
 from meta_core.together import encode_together
 
 EMBEDDINGS = {"x": "embeddings", "unlabelled": "unlabelled_embeddings"}
@@ -14,6 +19,14 @@ PREFIX = "support."
 """Before those names in the artifact of an adapted model, where they are no part of its state."""
 MOST_NUMBERS = 500_000
 """Beyond which embeddings are not kept: such a support set is encoded again when it changes."""
+
+
+def load_support(store: Store, tenant: str, record: Mapping[str, Any]) -> tuple[dict[str, Tensor], Header]:
+    """The inputs and labels that a model learned from, as they were read. Raises `NotFound` where none are kept."""
+    if not record.get("keep_support", True):
+        raise NotFound(f"the support set of {record['id']} is removed, or about to be")
+    tensors, header = unpack(store.get(support_key(tenant, record["id"])))
+    return {name: value for name, value in tensors.items() if name not in EMBEDDINGS.values()}, header
 
 
 def encode_support(learner: Learner, tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:

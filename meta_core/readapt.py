@@ -4,14 +4,13 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from meta_core.artifact import pack, unpack
+from meta_core.artifact import pack
 from meta_core.base import Base
 from meta_core.engine import Engine
 from meta_core.errors import CorruptArtifact, InvalidRequest, InvalidTask, NotFound, Unusable
 from meta_core.expiry import note_expiry
 from meta_core.ids import id_within, result_key, support_key
-from meta_core.kept import EMBEDDINGS
-from meta_core.learner import learners
+from meta_core.kept import load_support
 from meta_core.orders import Order, Result, finish, load_outcome, next_version, note_version, now, results_of
 from meta_core.store import Store
 
@@ -48,17 +47,14 @@ def plan(engine: Engine, store: Store, order: Order, record: Record, to: str) ->
     if new.reference == old.reference:
         raise InvalidTask(f"{record['id']} is on {new.reference} already")
     try:
-        if not record.get("keep_support", True):
-            raise NotFound(f"the support set of {record['id']} is removed, or about to be")
-        tensors, header = unpack(store.get(support_key(order.tenant, record["id"])))
+        inputs, header = load_support(store, order.tenant, record)
     except NotFound:
         raise InvalidTask(f"the support set of {record['id']} was not kept; adapt again from the examples") from None
-    _check(record["id"], old, new, tuple(tensors["x"].shape[1:]))
+    _check(record["id"], old, new, tuple(inputs["x"].shape[1:]))
     name, params = _learner(record, old, new)
     moved = {key: record[key] for key in KEPT if key in record}
     moved |= {"base": new.reference, "learner": name, "params": params, "readapted_from": record["id"]}
     moved |= next_version(record)
-    inputs = {name: value for name, value in tensors.items() if name not in EMBEDDINGS.values()}
     support = pack(inputs, {**header, "base": new.reference})
     return Order(
         id=order.id, tenant=order.tenant, kind="adapt", spec={"record": moved}, created_at=order.created_at
@@ -146,17 +142,16 @@ def _preprocessing(base: Base) -> dict[str, Any]:
 def _learner(record: Record, old: Base, new: Base) -> tuple[str, dict[str, Any]]:
     """The learner as it was chosen: the base model's own becomes the other's own, with what the caller had changed."""
     task, name = record["task"], record["learner"]
-    own, config = old.spec.learners.get(task, ("", {}))
+    own = old.spec.learners.get(task, ("", {}))[0]
     if name != own:
         return name, record["params"]
-    other, other_config = new.spec.learners.get(task, ("", {}))
+    other = new.spec.learners.get(task, ("", {}))[0]
     if not other:
         raise InvalidTask(f"{new.reference} does {' and '.join(new.spec.learners)}, not {task}")
-    cls = learners[other]
-    start = cls.Config.parse(other_config, f"learner {other}").model_dump(mode="json")
+    start = new.params_of(other, task)
     if other != own:
         return other, start
-    before = cls.Config.parse(config, f"learner {own}").model_dump(mode="json")
+    before = old.params_of(own, task)
     changed = {key: value for key, value in record["params"].items() if before.get(key) != value}
     return other, {**start, **changed}
 

@@ -26,14 +26,13 @@ Job = Callable[[str, str], None]
 
 def jobs_of(kind: Kind, place: Workplace) -> Mapping[str, Job]:
     """The jobs of one queue by the names under which they are queued; nothing else is ever called."""
+    engine = Engine(place.catalogue, place.device, selection=selection_of(place.store))
     if kind == "meta-train":
-        engine = Engine(place.catalogue, place.device, selection=selection_of(place.store))
         return {
             JOBS["meta-train"]: partial(meta_train, place),
             JOBS["evaluate"]: partial(evaluate, place, engine),
             JOBS["readapt"]: partial(readapt, place, engine),
         }
-    engine = Engine(place.catalogue, place.device, selection=selection_of(place.store))
     engine.warm()
     return {JOBS[kind]: partial(adapt, place, engine)}
 
