@@ -24,7 +24,8 @@ def cancellable(pulse: Pulse) -> Iterator[None]:
     def cancel(_number: int, _frame: FrameType | None) -> None:
         if pulse.unwanted:
             raise Cancelled("the order has an outcome already")
-        raise Interrupted("this worker shall end; another begins the adapt anew")
+        if pulse.ending():
+            raise Interrupted("this worker shall end; another begins the adapt anew")
 
     main = threading.main_thread().ident
     assert main is not None

@@ -62,7 +62,7 @@ def _carried_out(place: Workplace, order: Order, work: Callable[[Order], Result]
         forgive_attempt(place, order)
         raise
     except Cancelled:
-        log.info("%s: stopped, it has an outcome already", id)
+        log.info("%s: stopped, it has an outcome already", order.id)
         _clear(place, order)
         return None
 

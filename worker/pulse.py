@@ -39,11 +39,11 @@ class Pulse(threading.Thread):
         self.worker = name
         self.board = Board()
         self.unwanted = False
+        self.ending = ending
         self.when_unwanted: Callable[[], None] | None = None
         self._redis = redis
         self._store = store
         self._own = {"queue": queue, "pid": os.getpid(), "started_at": now()}
-        self._ending = ending
         self._held: set[str] = set()
         self._current: tuple[str, str] | None = None
         self._lock = threading.Lock()  # a beat that began before `end` must not renew the claim after it
@@ -129,9 +129,7 @@ class Pulse(threading.Thread):
         current = self._current
         if current is not None and self._store.exists(result_key(*current)):
             with self._lock:
-                first = current == self._current and not self.unwanted
                 self.unwanted = current == self._current
-            if first and self.when_unwanted is not None:
-                self.when_unwanted()
-        if self._ending() and self.when_unwanted is not None:
+        # At every beat, not once: the first may come before the work can be interrupted.
+        if (self.unwanted or self.ending()) and self.when_unwanted is not None:
             self.when_unwanted()

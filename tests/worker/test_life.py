@@ -120,6 +120,24 @@ def test_what_comes_after_a_cancellation_is_handed_back_to_be_withdrawn(site: Si
     assert (site.outcome(order) or ("none",))[0] == "cancelled"
 
 
+def test_an_adapt_cancelled_before_it_could_be_interrupted_is_stopped(site: Site, place: Workplace) -> None:
+    went_on = []
+
+    def endless(order: Order) -> Result:
+        site.cancel(order)
+        place.pulse.beat()
+        with cancellable(place.pulse):
+            place.pulse.beat()
+            went_on.append(order.id)
+        return Result(status="ready", record={})
+
+    order = site.accept({"record": {}}, "adapt")
+    place.pulse.begin(TENANT, order.id)
+    assert carry_out(place, TENANT, order.id, endless) is None
+    assert not went_on
+    assert (site.outcome(order) or ("none",))[0] == "cancelled"
+
+
 def test_an_adapt_whose_worker_shall_end_waits_for_another_and_is_not_counted(site: Site, place: Workplace) -> None:
     pulse = Pulse(place.redis, site.store, "adapt", "ending", ending=lambda: True)
 
