@@ -218,7 +218,7 @@ def meta_train(
     param: ParamOption = None,
     start: Annotated[str | None, Option(help="Base model from whose weights to start.")] = None,
     frozen: Annotated[bool | None, Option(help="Keep its body as it is and train the learner alone.")] = None,
-    backbone: Annotated[str | None, Option(help="Backbone.", show_default="that of the start, or conv4")] = None,
+    backbone: Annotated[str | None, Option(help="Backbone.", show_default="that of the start, or a usual one")] = None,
     backbone_param: Annotated[list[str] | None, Option(help="Parameter of the backbone, key=value.")] = None,
     steps: Annotated[int | None, Option(help="Optimiser steps.", show_default="2000")] = None,
     training: Annotated[

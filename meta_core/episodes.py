@@ -3,7 +3,7 @@
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -39,6 +39,10 @@ class TaskSource(ABC):
         """The tasks of one step; a source that varies its sizes draws them once, so that one pass takes all tasks."""
         return [self.draw(size, rng) for _ in range(tasks)]
 
+    def fitted(self, size: Size) -> Size:
+        """That size, of no more classes than there are enough examples of, but of two at least."""
+        return size
+
 
 ENCODED_AT_ONCE = 256
 
@@ -67,6 +71,10 @@ class ClassSource(TaskSource):
         chosen = draw_members(self.members, size, rng)  # [ways, shots + queries]
         return split_episode(self.read(chosen.flatten(), rng), chosen, size)
 
+    def fitted(self, size: Size) -> Size:
+        """As any source does."""
+        return replace(size, ways=min(size.ways, max(2, len(eligible(self.members, size)))))
+
     def read(self, chosen: Tensor, rng: torch.Generator) -> Tensor:
         """The examples at these indices [N], changed if they are to be, [N, *shape]."""
         x = scaled(self.x[chosen])
@@ -92,15 +100,21 @@ def scaled(x: Tensor) -> Tensor:
 def draw_members(members: tuple[Tensor, ...], size: Size, rng: torch.Generator) -> Tensor:
     """Indices of the examples of one episode, [ways, shots + queries]."""
     needed = size.shots + size.queries
-    eligible = [m for m in members if m.shape[0] >= needed]  # len(m) takes ten times as long
-    if len(eligible) < size.ways:
+    enough = eligible(members, size)
+    if len(enough) < size.ways:
         raise InvalidTask(
             f"{size.ways}-way {size.shots}-shot with {size.queries} queries needs {size.ways} classes of "
-            f"{needed} examples; only {len(eligible)} have that many"
+            f"{needed} examples; only {len(enough)} have that many"
         )
-    classes = torch.randperm(len(eligible), generator=rng)[: size.ways].tolist()
-    rows = [eligible[c][torch.randperm(eligible[c].shape[0], generator=rng)[:needed]] for c in classes]
+    classes = torch.randperm(len(enough), generator=rng)[: size.ways].tolist()
+    rows = [enough[c][torch.randperm(enough[c].shape[0], generator=rng)[:needed]] for c in classes]
     return torch.stack(rows)
+
+
+def eligible(members: tuple[Tensor, ...], size: Size) -> list[Tensor]:
+    """The classes with enough examples for an episode, each as the indices of its members."""
+    needed = size.shots + size.queries
+    return [m for m in members if m.shape[0] >= needed]  # len(m) takes ten times as long
 
 
 def split_episode(x: Tensor, chosen: Tensor, size: Size) -> Episode:

@@ -67,9 +67,11 @@ def open_format(path: Path, name: str | None, reading: Reading, limits: Limits) 
 
 
 def row_example(place: str, values: dict[str, Any], label: Any, reading: Reading) -> Example:
-    """A row of a table; where another modality is asked for, its one cell."""
+    """A row of a table; its cells as the steps of a series; where another modality is asked for, its one cell."""
     if reading.modality in (None, "table"):
         return Example(place, values, label)
+    if reading.modality == "series":
+        return Example(place, list(values.values()), label)
     if len(values) != 1:
         detail = f"{reading.modality} is read from one column beside the label; found {', '.join(map(str, values))}"
         raise InvalidDataset([(place, detail)])

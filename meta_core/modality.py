@@ -13,6 +13,9 @@ from meta_core.registry import Registry
 Description = dict[str, Any]
 """What must be remembered of a support set to read its queries in the same way; plain JSON."""
 
+Shape = tuple[int, ...]
+"""Of one input as a tensor."""
+
 
 class Modality(ABC):
     """Turns inputs as people send them into tensors; its config is kept in the header of a base model."""
@@ -21,6 +24,8 @@ class Modality(ABC):
     Config: ClassVar[type[AnyConfig]] = AnyConfig
     example: ClassVar[Any]
     """One input, as it would stand in a request."""
+    backbone: ClassVar[str] = "mlp"
+    """What is meta-trained on such inputs where no backbone is named."""
 
     def __init__(self, config: AnyConfig, limits: Limits) -> None:
         self.config = config
@@ -36,6 +41,14 @@ class Modality(ABC):
 
         Raises `InvalidExample` naming the first bad one.
         """
+
+    def shape_like(self, usual: Shape) -> Shape | None:
+        """Shape of inputs that the usual settings read as `usual`; None where only the inputs themselves tell."""
+        return usual if self.config == self.Config() else None
+
+    def joined(self, one: Shape, other: Shape) -> Shape | None:
+        """Shape of the inputs of a dataset, parts of which are read as these two; None if they do not go together."""
+        return one if one == other else None
 
 
 modalities: Registry[type[Modality]] = Registry("modality", "meta_core.modalities")

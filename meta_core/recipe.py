@@ -19,7 +19,7 @@ from meta_core.errors import InvalidParameter
 from meta_core.ids import NAME
 from meta_core.learner import Learner, build_learner
 from meta_core.meta_dataset import MetaDatasetSource
-from meta_core.modality import build_modality
+from meta_core.modality import build_modality, modalities
 from meta_core.ranks import Ranks
 from meta_core.start import Bases, begin_from, check_frozen, embeddings, no_bases
 from meta_core.store import Store
@@ -55,7 +55,7 @@ class Recipe(Config):
     frozen: bool = Field(
         False, description="keep that body as it is: the learner is trained on embeddings that are computed once"
     )
-    backbone: str | None = Field(None, description="null: that of `start`, or else conv4")
+    backbone: str | None = Field(None, description="null: that of `start`, or else a usual one: conv4 for images")
     backbone_params: dict[str, Any] = Field(default_factory=dict)
     sampler: Literal["fixed", "meta-dataset"] = Field(
         "fixed", description="sizes of the training tasks: those of `training`, or varying as Meta-Dataset draws them"
@@ -95,7 +95,7 @@ class Recipe(Config):
         if start is None:
             if self.frozen:
                 raise InvalidParameter("a frozen body needs a base model to `start` from", "frozen")
-            return self.model_copy(update={"backbone": self.backbone or "conv4"})
+            return self.model_copy(update={"backbone": self.backbone or modalities[dataset.modality].backbone})
         if not _reads_alike(dataset, start.spec):
             raise InvalidParameter(f"{start.reference} reads other inputs than dataset {self.dataset} holds", "start")
         same = self.backbone in (None, start.spec.backbone)

@@ -127,6 +127,8 @@ class MetaTraining:
         if last is not None:
             self.restore(last)
         else:
+            if self.validation is not None:  # too few examples are told of now, not hundreds of steps later
+                self.validation.draw(self._graded_on(self.validation), torch.Generator())
             self.learner.begin(self.source, self.size, torch.Generator().manual_seed(self.config.seed + 2))
             self.average.load_state_dict(self.learner.state_dict())
             self.best = copy.deepcopy(self.learner.state_dict())
@@ -222,13 +224,16 @@ class MetaTraining:
             self.best = copy.deepcopy(self.average.state_dict())
             return None
         rng = torch.Generator().manual_seed(self.config.seed + 1)
-        size = Size(ways=min(self.config.ways, 20), shots=self.config.shots, queries=self.config.queries)
-        result = evaluate(self.average.eval(), self.validation, size, self.config.validation_tasks, rng)
+        size, tasks = self._graded_on(self.validation), self.config.validation_tasks
+        result = evaluate(self.average.eval(), self.validation, size, tasks, rng)
         score = result.accuracy if result.accuracy is not None else -result.nll
         if score >= self.best_score:
             self.best_score = score
             self.best = copy.deepcopy(self.average.state_dict())
         return score
+
+    def _graded_on(self, validation: TaskSource) -> Size:
+        return validation.fitted(replace(self.size, ways=min(self.config.ways, 20)))
 
     def tensors(self) -> Tensors:
         """A checkpoint: weights, averages, the best so far, optimiser and generator."""

@@ -20,7 +20,7 @@ from meta_core.format import Example, Reading, open_format
 from meta_core.ids import card_key, content_key, dataset_folder, derived_id
 from meta_core.labels import class_name
 from meta_core.limits import Limits
-from meta_core.modality import Modality, build_modality
+from meta_core.modality import Modality, Shape, build_modality
 from meta_core.orders import now
 from meta_core.store import Store
 from meta_core.types import Task
@@ -158,14 +158,16 @@ def _description(path: Path, format: str | None, reading: Reading, task: Task | 
     modality = build_modality(examples.modality(), {}, limits)
     labels = _Labels()
     problems: list[tuple[str, str]] = []
-    shape: list[int] = []
+    shape: Shape | None = None
     remaining = iter(examples)
     while batch := list(itertools.islice(remaining, TOGETHER)):
         labels.note(batch)
         found = _checked(modality, batch, problems)
-        if shape and found and found != shape and modality.name != "table":
-            problems.append((batch[0].place, f"is read as shape {found}, where those before it were {shape}"))
-        shape = shape or found or []
+        joined = modality.joined(shape, found) if shape and found else found or shape
+        if shape and found and not joined:
+            detail = f"is read as shape {list(found)}, where those before it were {list(shape)}"
+            problems.append((batch[0].place, detail))
+        shape = joined or shape
         if len(problems) >= InvalidDataset.MOST:
             break
     if problems:
@@ -174,12 +176,12 @@ def _description(path: Path, format: str | None, reading: Reading, task: Task | 
         "format": examples.name,
         "modality": modality.name,
         "target": reading.target,
-        "shape": shape,
+        "shape": list(shape or ()),
         **labels.told(task),
     }
 
 
-def _checked(modality: Modality, batch: list[Example], problems: list[tuple[str, str]]) -> list[int] | None:
+def _checked(modality: Modality, batch: list[Example], problems: list[tuple[str, str]]) -> Shape | None:
     """The shape of the inputs of some examples; those that cannot be read are added to the problems."""
     while batch:
         inputs = [example.input for example in batch]
@@ -189,7 +191,7 @@ def _checked(modality: Modality, batch: list[Example], problems: list[tuple[str,
             problems.append((batch[error.index].place, error.detail))
             batch = batch[: error.index] + batch[error.index + 1 :]
         else:
-            return list(x.shape[1:])
+            return tuple(x.shape[1:])
     return None
 
 

@@ -115,7 +115,7 @@ def test_an_episode_of_images_holds_the_images(store: Store, tmp_path: Path) -> 
         ("root", {"/etc/x.png": b""}, "/etc/x.png", "leads out"),
         ("backslash", {"a\\..\\x.png": b""}, "x.png", ""),
         ("loose", {"x.png": b""}, "x.png", "class folder"),
-        ("text", {"a/x.txt": b"hello"}, "a/x.txt", "neither an image"),
+        ("text", {"a/x.doc": b"hello"}, "a/x.doc", "none of the kinds"),
         ("damaged", {"a/1.png": b"no image", "b/2.png": b"\x89PNG\r\n\x1a\n"}, "a/1.png", "not a readable image"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -304,3 +304,44 @@ def test_a_packed_folder_is_always_the_same_file(tmp_path: Path) -> None:
     pack_folder(tmp_path / "in" / "root", tmp_path / "b.zip")
     assert (tmp_path / "a.zip").read_bytes() == (tmp_path / "b.zip").read_bytes()
     assert len(zipfile.ZipFile(tmp_path / "a.zip").namelist()) == 4
+
+
+def waves(series: int = 96, classes: int = 8) -> np.ndarray[Any, Any]:
+    """Sines, a period for each class, [N, 40]."""
+    phases = np.random.default_rng(0).uniform(0, 6, series)
+    return np.sin(np.arange(40) / (1 + np.arange(series) % classes)[:, None] + phases[:, None])
+
+
+def test_series_come_as_arrays_lines_rows_or_files(store: Store, tmp_path: Path) -> None:
+    x, y, reading = waves(), np.arange(96) % 8, Reading(modality="series")
+    rows = [[*(repr(value) for value in one), f"class {label}"] for one, label in zip(x.tolist(), y, strict=True)]
+    lines = [json.dumps({"input": one, "label": int(label)}) for one, label in zip(x.tolist(), y, strict=True)]
+    files = {f"class {y[i]}/{i}.csv": "\n".join(map(str, one)).encode() for i, one in enumerate(x)}
+    made = [
+        uploads.add(store, TENANT, path, reading=reading)[0]
+        for path in (
+            npz(tmp_path / "a.npz", x=x, y=y),
+            written(tmp_path / "a.jsonl", "\n".join(lines)),
+            written(tmp_path / "a.csv", "\n".join(map(",".join, [[*map(str, range(40)), "kind"], *rows]))),
+            archive(tmp_path / "a.zip", files),
+        )
+    ]
+    assert {(card["modality"], card["ways"], tuple(card["shape"])) for card in made} == {("series", 8, (1, 40))}
+    parts = [source(store, card, "train+validation") for card in made]
+    assert {tuple(part.x.shape[1:]) for part in parts} == {(1, 40)}
+    torch.testing.assert_close(parts[0].x, parts[1].x)
+    torch.testing.assert_close(parts[2].x.sort(0).values, parts[3].x.sort(0).values)
+
+
+def test_series_of_several_lengths_go_together_and_of_several_channels_do_not(store: Store, tmp_path: Path) -> None:
+    x = np.stack([waves(), -waves()], 1)  # [N, 2, 40]
+    x[::2, :, 25:] = np.nan
+    card, _ = uploads.add(
+        store, TENANT, npz(tmp_path / "a.npz", x=x, y=np.arange(96) % 8), reading=Reading(modality="series")
+    )
+    assert card["shape"] == [2, 40]
+    assert source(store, card, "train").x.shape[1:] == (2, 40)
+    assert source(store, card, "train", preprocessing={"length": 16}).x.shape[1:] == (2, 16)
+    lines = [json.dumps({"input": [[0, 1, 2]] * (1 + i // 8), "label": i % 2}) for i in range(16)]
+    with pytest.raises(InvalidDataset, match=r"line 9: is read as shape \[2, 4\], where those before it were \[1, 4\]"):
+        uploads.add(store, TENANT, written(tmp_path / "b.jsonl", "\n".join(lines)), reading=Reading(modality="series"))

@@ -59,10 +59,14 @@ async def add_dataset(
 ) -> dict[str, Any]:
     """Upload labelled examples: a file that is streamed, checked completely, and kept whole or not at all.
 
-    * **zip** of class folders: images (PNG, JPEG, …) or recordings (WAV, FLAC, …); a file's folder is its class.
+    * **zip** of class folders: images (PNG, JPEG, …), recordings (WAV, FLAC, …), series (`.npy`, `.csv`) or texts
+      (`.txt`); a file's folder is its class.
     * **CSV** or **Parquet**: a table, whose column `target` (or the last) is the label.
     * **JSONL**: `{"text": …, "label": …}` a line, or `{"input": …, "label": …}` with an input of any modality.
     * **npz**: arrays `x` and `y`; `[N, D]` are vectors, `[N, H, W]` and `[N, H, W, 3]` images.
+
+    With `modality=series`, npz is `[N, steps]` or `[N, channels, steps]`, NaN where a value is missing and behind the
+    end of shorter ones; an input of JSONL the same as in `/adapt`, of any length; a row of CSV the steps of one series.
 
     Fractions as labels make a regression dataset. What cannot be read is named in the 422, twenty places at most.
     The same file again is the same dataset (200): an upload that broke off is simply repeated.

@@ -72,11 +72,8 @@ class Uploaded(Dataset):
         return self.config.task
 
     def example_shape(self) -> tuple[int, ...] | None:
-        """That of the dataset, where the preprocessing leaves it as it was."""
-        settings = self.preprocessing()
-        if self.modality == "image":
-            return settings["channels"], settings["size"], settings["size"]
-        return None if self.config.preprocessing or self.modality == "table" else self.config.shape
+        """That of the dataset, as the preprocessing makes it."""
+        return self._reader.shape_like(self.config.shape)
 
     def description(self) -> Description | None:
         """That of the training examples."""

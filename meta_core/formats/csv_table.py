@@ -49,6 +49,6 @@ def _target(names: list[str], asked: str | None) -> int:
 def _example(number: int, names: list[str], row: list[str], target: int, reading: Reading) -> Example:
     if len(row) != len(names):
         raise InvalidDataset([(f"line {number}", f"has {len(row)} cells where line 1 has {len(names)}")])
-    read = cell if reading.modality in (None, "table") else str
+    read = cell if reading.modality in (None, "table", "series") else str
     values = {name: read(text) for index, (name, text) in enumerate(zip(names, row, strict=True)) if index != target}
     return row_example(f"line {number}", values, cell(row[target]), reading)

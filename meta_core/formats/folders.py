@@ -1,4 +1,4 @@
-"""A zip of class folders: images or recordings."""
+"""A zip of class folders: images, recordings, series or texts."""
 
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -11,6 +11,8 @@ from meta_core.limits import Limits
 ENDINGS = {
     "image": {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"},
     "audio": {".wav", ".flac", ".ogg", ".mp3", ".opus", ".aiff"},
+    "series": {".npy", ".csv"},
+    "text": {".txt"},
 }
 
 
@@ -46,11 +48,11 @@ class Folders(Format):
                 return modality
         known = set().union(*ENDINGS.values())
         strange = [
-            (name, f"is neither an image nor a recording: {', '.join(sorted(known))}")
+            (name, f"is of none of the kinds that are known: {', '.join(sorted(known))}")
             for ending, name in found.items()
             if ending not in known
         ]
-        raise InvalidDataset(strange or [("the archive", "holds both images and recordings")])
+        raise InvalidDataset(strange or [("the archive", "holds files of several modalities")])
 
     def __iter__(self) -> Iterator[Example]:
         """Files in the order of their names, which no packing program changes."""

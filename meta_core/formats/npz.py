@@ -20,7 +20,11 @@ LARGEST_EXAMPLE = 100_000_000
 
 @formats.register("npz")
 class Npz(Format):
-    """`x` [N, …] and `y` [N] integers, booleans or floats; [N, D] are vectors, [N, H, W] and [N, H, W, 3] images."""
+    """`x` [N, …] and `y` [N] integers, booleans or floats; [N, D] are vectors, [N, H, W] and [N, H, W, 3] images.
+
+    As series, where that is asked for, they are [N, steps] or [N, channels, steps], NaN where a value is missing and
+    behind the end of shorter ones.
+    """
 
     def __init__(self, path: Path, reading: Reading, limits: Limits) -> None:
         super().__init__(path, reading, limits)

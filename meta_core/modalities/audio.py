@@ -10,7 +10,7 @@ from torch import Tensor
 from meta_core.base64_text import decode_base64
 from meta_core.config import Config
 from meta_core.errors import InvalidExample, shown
-from meta_core.modality import Description, Modality, modalities
+from meta_core.modality import Description, Modality, Shape, modalities
 from meta_core.recording import Unreadable, Wave, decode, focus
 from meta_core.spectrogram import log_mel
 
@@ -35,6 +35,7 @@ class AudioModality(Modality):
 
     Config = AudioConfig
     config: AudioConfig
+    backbone = "spectrogram-conv"
     example = "data:audio/wav;base64,UklGRiQAAABXQVZFZm10IBAAAAABAAEA..."
 
     @property
@@ -42,6 +43,10 @@ class AudioModality(Modality):
         """Of one recording: 1, mels, frames."""
         length, _, hop = self._samples()
         return (1, self.config.mels, 1 + length // hop)
+
+    def shape_like(self, usual: Shape) -> Shape:
+        """As configured."""
+        return self.shape
 
     def describe(self, inputs: Sequence[Any]) -> Description:
         """Nothing: the preprocessing is the base model's own."""

@@ -16,7 +16,7 @@ from meta_core.config import Config
 from meta_core.drawing import frame_drawing
 from meta_core.errors import InvalidExample
 from meta_core.limits import Limits
-from meta_core.modality import Description, Modality, modalities
+from meta_core.modality import Description, Modality, Shape, modalities
 
 NO_ARRAY = "a nested list must be rectangular and hold numbers only"
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
@@ -48,7 +48,12 @@ class ImageModality(Modality):
 
     Config = ImageConfig
     config: ImageConfig
+    backbone = "conv4"
     example = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAA..."
+
+    def shape_like(self, usual: Shape) -> Shape:
+        """As configured."""
+        return self.config.channels, self.config.size, self.config.size
 
     def describe(self, inputs: Sequence[Any]) -> Description:
         """Nothing: the preprocessing is the base model's own."""

@@ -16,7 +16,7 @@ from meta_core.base64_text import decode_base64
 from meta_core.config import Config
 from meta_core.errors import InvalidExample, InvalidRequest, shown
 from meta_core.limits import LARGEST_NUMBER, Limits
-from meta_core.modality import Description, Modality, modalities
+from meta_core.modality import Description, Modality, Shape, modalities
 from meta_core.npy import read_npy
 
 Values = npt.NDArray[np.float64]
@@ -47,6 +47,7 @@ class SeriesModality(Modality):
 
     Config = SeriesConfig
     config: SeriesConfig
+    backbone = "gru"
     example: ClassVar[Any] = [[0.1, 0.4, None, 1.6, 1.2], [20.5, 20.5, 20.7, 20.6, 20.4]]
 
     def describe(self, inputs: Sequence[Any]) -> Description:
@@ -77,6 +78,14 @@ class SeriesModality(Modality):
             x = (x - mean) / scale
         # a channel of which nothing is known is at its mean; nothing is learned from so far out that all else drowns
         return torch.from_numpy(np.nan_to_num(x, nan=0.0).clip(-1e6, 1e6).astype(np.float32))
+
+    def shape_like(self, usual: Shape) -> Shape:
+        """As many channels, and as long as configured."""
+        return usual[0], self.config.length or min(usual[1], self.config.most_steps)
+
+    def joined(self, one: Shape, other: Shape) -> Shape | None:
+        """As long as the longest, where the channels are as many."""
+        return max(one, other) if one[0] == other[0] else None
 
 
 def _series(index: int, value: Any, limits: Limits) -> Values:

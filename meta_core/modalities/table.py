@@ -13,7 +13,7 @@ from torch import Tensor
 from meta_core.config import Config
 from meta_core.errors import InvalidExample, shown
 from meta_core.limits import LARGEST_NUMBER
-from meta_core.modality import Description, Modality, modalities
+from meta_core.modality import Description, Modality, Shape, modalities
 from meta_core.table_columns import (
     DATE_FEATURES,
     describe_dates,
@@ -72,6 +72,13 @@ class TableModality(Modality):
         _check_columns(rows, [column["name"] for column in columns])
         features = [_read_column(column, [row[column["name"]] for row in rows]) for column in columns]
         return torch.from_numpy(np.concatenate(features, axis=1).astype(np.float32))
+
+    def shape_like(self, usual: Shape) -> None:
+        """Unknown: what columns are read as depends on the rows that describe them."""
+
+    def joined(self, one: Shape, other: Shape) -> Shape:
+        """The first: all are described together."""
+        return one
 
 
 def _row(index: int, value: Any) -> Mapping[str, Any]:

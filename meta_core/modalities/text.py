@@ -34,6 +34,7 @@ class TextModality(Modality):
 
     Config = TextConfig
     config: TextConfig
+    backbone = "text-hash"
     example: ClassVar[Any] = "Where is my parcel?"
 
     def describe(self, inputs: Sequence[Any]) -> Description:

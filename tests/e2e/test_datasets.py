@@ -1,15 +1,19 @@
 """Datasets over HTTP, and base models made of them."""
 
 import io
+import itertools
 import json
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tests.drawings import FIGURES, draw, png
 from tests.e2e.service import Service
 from tests.running import shotput
+from tests.tones import tone, wav
 
 LINES = "\n".join(json.dumps({"input": [i % 8, i / 80], "label": f"class {i % 8}"}) for i in range(160))
 TRAINING = {"steps": 4, "ways": 2, "shots": 1, "queries": 2, "validate_every": 2, "validation_tasks": 2}
@@ -118,6 +122,46 @@ def test_a_base_model_is_made_of_an_upload_promoted_and_rolled_back(trainer: Ser
     assert trainer.adapt({"base": "figures", "support": support}).json()["base"] == "figures@1"
     assert trainer.client.patch("/bases/figures", json={"default": 3}).status_code == 404
     assert trainer.client.patch("/bases/figures", json={"default": None}).json()["default"] == 2
+
+
+def test_series_are_uploaded_trained_on_graded_and_adapted_to(trainer: Service) -> None:
+    steps, periods = np.arange(30), 1 + np.arange(90) % 9
+    x = np.sin(steps / periods[:, None] + np.arange(90)[:, None])[:, None].repeat(2, 1)  # [N, channels, steps]
+    x[::3, :, 20:] = np.nan  # shorter ones
+    buffer = io.BytesIO()
+    np.savez(buffer, x=x, y=periods)
+    card = added(trainer, buffer.getvalue(), modality="series")
+    assert (card["modality"], card["shape"], card["ways"]) == ("series", [2, 30], 9)
+    job = trained(trainer, name="waves", dataset=card["id"], backbone_params={"width": 8})
+    assert (job["status"], job.get("base")) == ("ready", "waves@1"), job
+    assert trainer.client.get("/bases/waves").json()["backbone"] == "gru"
+    graded = trainer.client.post(
+        "/evaluate", json={"base": "waves", "dataset": card["id"], "ways": 2, "queries": 3, "tasks": 5}
+    )
+    assert finished(trainer, graded.json()["id"])["scores"]["tasks"] == 5, graded.text
+    own = [[np.sin(steps[:length] / p).tolist()] * 2 for p in (1, 4) for length in (12, 30)]
+    model = trainer.adapt({"base": "waves", "support": {"inputs": own, "labels": ["fast", "fast", "slow", "slow"]}})
+    asked = {"model": model.json()["id"], "inputs": [[[0.1, None, 0.5]] * 2]}
+    assert trainer.client.post("/predict", json=asked).json()["predictions"][0]["label"] in ("fast", "slow")
+    assert trainer.client.post("/predict", json={**asked, "inputs": [[0.1, 0.5]]}).status_code == 422
+
+
+def test_recordings_are_uploaded_trained_on_and_graded(trainer: Service) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for c, k in itertools.product(range(8), range(4)):
+            kind = ("WAV", "FLAC")[k % 2]
+            sound = wav(tone(200 * 1.3**c, 0.2 + 0.02 * k, 8000), 8000, kind)
+            file.writestr(f"note {c}/{k}.{kind.lower()}", sound)
+    card = added(trainer, buffer.getvalue())
+    assert (card["modality"], card["examples"]) == ("audio", 32)
+    dataset = {"id": card["id"], "preprocessing": {"seconds": 0.3, "rate": 8000, "mels": 16}}
+    job = trained(trainer, name="notes", dataset=dataset, backbone_params={"width": 16})
+    assert (job["status"], job.get("base")) == ("ready", "notes@1"), job
+    assert trainer.client.get("/bases/notes").json()["backbone"] == "spectrogram-conv"
+    graded = {"base": "notes", "dataset": card["id"], "ways": 2, "queries": 2, "tasks": 4}
+    job = finished(trainer, trainer.client.post("/evaluate", json=graded).json()["id"])
+    assert job["scores"]["accuracy"] >= 0, job
 
 
 def test_a_recipe_for_a_dataset_that_is_not_there_is_refused(service: Service) -> None:
