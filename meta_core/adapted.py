@@ -15,9 +15,9 @@ from meta_core.unknown import MEANS, Novelty
 from meta_core.widths import NORMAL_90
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class AdaptedModel:
-    """State of one task, with what is needed to read its queries and name its answers."""
+    """State of one task, with what is needed to read its queries and name its answers; equal to itself alone."""
 
     id: str
     tenant: str

@@ -1,17 +1,17 @@
 """Why a model answers as it does: the support examples that lie nearest to a query."""
 
 import threading
-from collections import OrderedDict
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from meta_core.adapted import AdaptedModel
-from meta_core.artifact import unpack
 from meta_core.engine import Engine
-from meta_core.errors import InvalidTask, NotFound
-from meta_core.ids import support_key
+from meta_core.errors import InvalidTask, Unusable
+from meta_core.incremental import load_source
+from meta_core.kept import encode_support
 from meta_core.store import Store
 
 MOST_SHOWN = 5
@@ -22,12 +22,12 @@ Because = list[dict[str, Any]]
 
 
 class Neighbours:
-    """Finds them in the stored support sets, each encoded when it is first asked for."""
+    """Finds them in the embedded support sets, which are forgotten together with their models."""
 
     def __init__(self, engine: Engine, store: Store) -> None:
         self._engine = engine
         self._store = store
-        self._kept: OrderedDict[tuple[str, str], tuple[Tensor, list[Any]]] = OrderedDict()
+        self._kept: WeakKeyDictionary[AdaptedModel, tuple[Tensor, list[Any]]] = WeakKeyDictionary()
         self._lock = threading.Lock()
 
     @torch.inference_mode()
@@ -50,25 +50,23 @@ class Neighbours:
 
     def _support(self, model: AdaptedModel) -> tuple[Tensor, list[Any]]:
         """Embeddings [N, D] and labels of the support of a model."""
-        key = model.tenant, model.id
         with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key]
+            if model in self._kept:
+                self._kept[model] = found = self._kept.pop(model)  # the last is that used last
+                return found
         try:
-            tensors, _ = unpack(self._store.get(support_key(*key)))
-        except NotFound:
+            source = load_source(self._store, model.tenant, model.id)
+        except Unusable:
             raise InvalidTask(
                 f"the support set of {model.id} was not kept (keep_support: false), so its answers cannot be explained"
             ) from None
         learner = self._engine.learner_of(model)
-        z = learner.encode(tensors["x"].to(self._engine.device)).flatten(1)
-        if model.task == "classification":
-            labels: list[Any] = [model.classes[i] for i in tensors["y"].tolist()]
-        else:
-            labels = [row[0] if len(row) == 1 else row for row in tensors["y"].tolist()]
+        z = encode_support(learner, source.tensors, self._engine.device)["x"].flatten(1)
+        labels = source.labels
+        if model.task == "regression":
+            labels = [row[0] if len(row) == 1 else row for row in labels]
         with self._lock:
-            self._kept[key] = z, labels
+            self._kept[model] = z, labels
             while len(self._kept) > MOST_KEPT:
-                self._kept.popitem(last=False)
+                del self._kept[next(iter(self._kept))]
         return z, labels
