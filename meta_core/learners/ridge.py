@@ -14,6 +14,7 @@ from meta_core.types import Categorical, Gaussian, Prediction, State, Support, T
 
 PENALTIES = (1e-6, 1e-4, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 100.0)
 SCALES = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+"""Each twice the one before."""
 UNTRIED_PENALTY, UNTRIED_SCALE = 0.3, 8.0
 """What serves when leaving one out says nothing; close to the best for raw pixels and untrained bodies alike."""
 LEAST_VARIANCE = 1e-6
@@ -145,7 +146,11 @@ def ridge(x: Tensor, y: Tensor, penalties: Tensor) -> Fit:
     """Ridge regression of `y` [N, K] on `x` [N, D] for each of `penalties` [G], in the smaller of its two forms.
 
     A hat matrix H gives what each example would be answered if it were left out: y_i − (y − Hy)_i / (1 − H_ii).
+    Several penalties share one eigendecomposition, unless a gradient is wanted, which that has not where two
+    eigenvalues are the same.
     """
+    if len(penalties) > 1 and not x.requires_grad:
+        return _by_spectrum(x, y, penalties)
     if len(x) <= x.shape[1]:
         inverse = inverses(x @ x.T, penalties)  # [G, N, N]; I − H = λ · inverse
         dual = inverse @ y
@@ -154,6 +159,26 @@ def ridge(x: Tensor, y: Tensor, penalties: Tensor) -> Fit:
     weight = inverse @ (x.T @ y)
     leverage = (x @ inverse * x).sum(-1, keepdim=True)  # [G, N, 1]
     return Fit(weight, y - (y - x @ weight) / (1 - leverage))
+
+
+def _by_spectrum(x: Tensor, y: Tensor, penalties: Tensor) -> Fit:
+    """With gram matrix V diag(s) Vᵀ the inverse for λ is V diag(1 / (s + λ)) Vᵀ."""
+    dual = len(x) <= x.shape[1]
+    values, vectors = torch.linalg.eigh(x @ x.T if dual else x.T @ x)  # [M], [M, M]
+    shrunk = 1 / (values.clamp(min=0) + penalties[:, None])  # [G, M]
+    if dual:
+        solved = _onto_each(vectors, shrunk[..., None] * (vectors.T @ y))  # [G, N, K]
+        return Fit(_onto_each(x.T, solved), y - solved / (shrunk @ vectors.T.square())[..., None])
+    turned = x @ vectors  # [N, M]
+    coordinates = shrunk[..., None] * (turned.T @ y)  # [G, M, K]
+    leverage = (shrunk @ turned.T.square())[..., None]  # [G, N, 1]
+    return Fit(_onto_each(vectors, coordinates), y - (y - _onto_each(turned, coordinates)) / (1 - leverage))
+
+
+def _onto_each(matrix: Tensor, values: Tensor) -> Tensor:
+    """The products [G, N, K] of a matrix [N, M] with each of `values` [G, M, K], as one."""
+    product = matrix @ values.transpose(0, 1).flatten(1)  # [N, G · K]
+    return product.view(len(matrix), len(values), -1).transpose(0, 1)
 
 
 def inverses(gram: Tensor, penalties: Tensor) -> Tensor:
@@ -171,9 +196,16 @@ def choose(left_out: Tensor, support: Support) -> tuple[int, Tensor]:
     if not told.any():
         return PENALTIES.index(UNTRIED_PENALTY), torch.tensor(UNTRIED_SCALE)
     outputs, y = left_out[:, told], support.y[told].expand(len(left_out), -1)[..., None]
-    likelihood = torch.stack([(outputs * s).log_softmax(-1).gather(-1, y).mean((1, 2)) for s in SCALES], -1)  # [G, S]
-    best = int(likelihood.argmax())
-    return best // len(SCALES), torch.tensor(SCALES[best % len(SCALES)])
+    best = outputs.amax(-1, keepdim=True)  # [G, N, 1]
+    true = (outputs.gather(-1, y) - best).mean((1, 2))  # [G]
+    powers = ((outputs - best) * SCALES[0]).exp()  # those of a scale are the squares of those of the scale before it
+    likelihoods = []
+    for scale in SCALES:
+        likelihoods.append(scale * true - powers.sum(-1).log().mean(-1))
+        powers = powers.square()
+    likelihood = torch.stack(likelihoods, -1)  # [G, S]
+    penalty, place = divmod(int(likelihood.argmax()), len(SCALES))
+    return penalty, torch.tensor(SCALES[place])
 
 
 def pick(values: Tensor, choice: Tensor) -> Tensor:

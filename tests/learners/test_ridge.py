@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from meta_core.learners.ridge import ridge
+from meta_core.learners.ridge import SCALES, choose, ridge
 from meta_core.types import Gaussian, Support
 from tests.learners.cases import answers, build, draw
 
@@ -91,3 +91,23 @@ def test_nine_tenths_of_the_truth_lies_within_the_ninety_percent_interval() -> N
         assert isinstance(prediction, Gaussian)
         inside.append(((y[20:] - prediction.mean).abs() < 1.645 * prediction.variance.sqrt()).double().mean())
     assert 0.84 < torch.stack(inside).mean() < 0.96
+
+
+def test_several_penalties_at_once_are_each_alone() -> None:
+    rng = torch.Generator().manual_seed(0)
+    penalties = torch.tensor([1e-6, 0.3, 100.0]).double()
+    for features in (3, 12):
+        x, y = torch.randn(8, features, generator=rng).double(), torch.randn(8, 2, generator=rng).double()
+        x[1] = x[0]  # one eigenvalue is zero
+        together, alone = ridge(x, y, penalties), [ridge(x, y, one[None]) for one in penalties]
+        assert_close(together.weight, torch.cat([fit.weight for fit in alone]))
+        assert_close(together.left_out, torch.cat([fit.left_out for fit in alone]))
+
+
+def test_penalty_and_scale_are_those_of_the_likeliest_left_out() -> None:
+    rng = torch.Generator().manual_seed(0)
+    left_out, y = torch.randn(3, 10, 4, generator=rng).double(), torch.arange(10) % 4
+    losses = [[F.cross_entropy(scale * one, y).item() for scale in SCALES] for one in left_out]
+    best = min(range(3), key=lambda g: min(losses[g]))
+    penalty, scale = choose(left_out, Support(torch.zeros(10, 1), y, 4))
+    assert (penalty, scale.item()) == (best, SCALES[losses[best].index(min(losses[best]))])
