@@ -15,7 +15,7 @@ COPY pyproject.toml README.md ./
 COPY meta_core meta_core
 COPY app app
 COPY worker worker
-RUN pip install --constraint constraints.txt '.[audio,otel,sklearn,text,timm]'
+RUN pip install --constraint constraints.txt '.[audio,onnx,otel,sklearn,text,timm]'
 
 FROM ${PYTHON_IMAGE}
 RUN groupadd --gid 10001 shotput \

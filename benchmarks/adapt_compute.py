@@ -4,6 +4,7 @@ python -m benchmarks.adapt_compute [--rounds 60]
 """
 
 import argparse
+import json
 import tempfile
 from typing import Any
 
@@ -12,14 +13,15 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.interleaved import in_turns, row
-from benchmarks.onnx_form import onnx_session
 from benchmarks.peers import learn2learn_maml
 from benchmarks.plain import PlainProtoNet, plain_conv4
 from benchmarks.record import write
 from meta_core.backbone import build_backbone
 from meta_core.catalogue import Catalogue
+from meta_core.chain import Chain
 from meta_core.engine import Engine
 from meta_core.learner import Learner, build_learner
+from meta_core.onnx_form import OnnxChain
 from meta_core.process import prepare_process
 from meta_core.store import Store
 from meta_core.types import Support
@@ -48,11 +50,16 @@ def closed_forms(x: torch.Tensor, y: torch.Tensor, rounds: int) -> list[dict[str
     trained = base.spec.build(base.spec.shape, "classification")
     trained.load_state_dict(base.weights)
     plain = plain_conv4(trained.backbone).requires_grad_(False)
-    protonet, session = PlainProtoNet(plain), onnx_session(learners["protonet"].backbone)
-    ways = Support(x, y, WAYS)
+    protonet, ways = PlainProtoNet(plain), Support(x, y, WAYS)
+    chain = trained.backbone.inference()
+    assert isinstance(chain, Chain)
+    runtime = OnnxChain(chain)
 
     def with_onnx(learner: Learner) -> None:
-        learner.adapt(Support(torch.from_numpy(session(x.numpy())), y, WAYS))
+        learner.adapt(Support(runtime(x), y, WAYS))
+
+    def with_chain(learner: Learner) -> None:
+        learner.adapt(Support(chain(x), y, WAYS))
 
     def with_plain(learner: Learner) -> None:
         learner.adapt(Support(plain(x), y, WAYS))
@@ -60,12 +67,13 @@ def closed_forms(x: torch.Tensor, y: torch.Tensor, rounds: int) -> list[dict[str
     with torch.no_grad():
         z = learners["protonet"].encode(x)
         assert torch.allclose(z, plain(x), atol=1e-4)
-        assert torch.allclose(z, torch.from_numpy(session(x.numpy())), atol=1e-4)
+        assert torch.allclose(z, runtime(x), atol=1e-4)
         first = in_turns(
             {
                 "protonet": lambda: learners["protonet"].adapt(Support(learners["protonet"].encode(x), y, WAYS)),
                 "nn.Module.eval": lambda: protonet.process_support_set(ways.x, ways.y),
                 "onnxruntime": lambda: with_onnx(learners["protonet"]),
+                "PyTorch alone": lambda: with_chain(learners["protonet"]),
             },
             rounds,
         )
@@ -82,14 +90,14 @@ def closed_forms(x: torch.Tensor, y: torch.Tensor, rounds: int) -> list[dict[str
         row(f"{name}, {about}", taken, name, peer, wanted)
         for name, taken in (("protonet", first), ("ridge", second))
         for peer, wanted in (("nn.Module.eval", "≥ 3.5"), ("onnxruntime", "≥ 0.83"))
-    ]
+    ] + [row(f"protonet, {about}, without the extra onnx", first, "PyTorch alone", "onnxruntime", "≥ 0.83")]
 
 
 def served(engine: Engine, name: str) -> Learner:
     """A learner as the service uses it, on the shipped base model."""
     base = engine.catalogue.get("omniglot")
-    own, config = base.spec.learners["classification"]
-    return base.learner_for(name, config if name == own else {}, base.spec.shape, "classification").inference()
+    params = base.params_of(name, "classification")
+    return engine._learner(base, name, json.dumps(params), base.spec.shape, "classification")
 
 
 def maml(x: torch.Tensor, y: torch.Tensor, rounds: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -15,9 +16,11 @@ from torch import Tensor
 from meta_core import auto
 from meta_core.adapted import AdaptedModel
 from meta_core.artifact import on_device, pack, unpack
+from meta_core.backbone import Backbone
 from meta_core.base import Base
 from meta_core.calibration import calibrated, calibration_of
 from meta_core.catalogue import Catalogue
+from meta_core.chain import Chain
 from meta_core.conformal import strangeness
 from meta_core.errors import InvalidExample, InvalidTask
 from meta_core.kept import encode_support, to_keep
@@ -25,6 +28,7 @@ from meta_core.labels import Label, class_name, read_labels
 from meta_core.learner import Learner, learners
 from meta_core.limits import Limits
 from meta_core.modality import Description, Modality
+from meta_core.onnx_form import fastest
 from meta_core.orders import Order, Result
 from meta_core.quality import HeldOut, adapt_and_leave_out, scores, sparable
 from meta_core.selection import Selection, known_as, load_selection
@@ -68,6 +72,7 @@ class Engine:
         self.device = device
         self.limits = limits or Limits()
         self.selection = selection or load_selection()
+        self._bodies: WeakKeyDictionary[Base, dict[tuple[int, ...], Backbone]] = WeakKeyDictionary()
         self._learner = functools.lru_cache(maxsize=64)(self._build_learner)
 
     def accept(self, request: TaskRequest) -> tuple[dict[str, Any], bytes]:
@@ -285,7 +290,19 @@ class Engine:
                         learner.encode(torch.zeros(size, *base.spec.shape, device=self.device))
 
     def _build_learner(self, base: Base, name: str, params: str, shape: tuple[int, ...], task: Task) -> Learner:
-        return base.learner_for(name, json.loads(params), shape, task).to(self.device).inference()
+        learner = base.learner_for(name, json.loads(params), shape, task).to(self.device).inference()
+        if learner.only_embeds:
+            learner.backbone = self._fastest(base, shape, learner.backbone)
+        return learner
+
+    def _fastest(self, base: Base, shape: tuple[int, ...], body: Backbone) -> Backbone:
+        """The fastest form of a body, chosen once for each base model and shape of inputs."""
+        if not isinstance(body, Chain):
+            return body
+        known = self._bodies.setdefault(base, {})
+        if shape not in known:
+            known[shape] = fastest(body, self.device)
+        return known[shape]
 
 
 def _check_shape(base: Base, shape: tuple[int, ...]) -> None:

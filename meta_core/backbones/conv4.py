@@ -1,14 +1,17 @@
 """Four convolutional blocks: the common body of few-shot image benchmarks."""
 
+from functools import partial
 from typing import Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from meta_core.backbone import Backbone, Normalisation, backbones
+from meta_core.chain import Chain, pooled_convolutions
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
-from meta_core.convolution import channels_last, folded
+from meta_core.convolution import channels_last
 from meta_core.errors import InvalidParameter
 
 
@@ -63,25 +66,9 @@ class Conv4(Backbone):
 
     def inference(self) -> Backbone:
         """Normalisation by running statistics becomes part of the convolutions."""
-        return self if self.policy == "group" else FoldedConv4(self)
-
-
-class FoldedConv4(Backbone):
-    """The same map of a trained `Conv4`, in four convolutions without normalisation."""
-
-    normalisation: Normalisation = "none"
-
-    def __init__(self, trained: Conv4) -> None:
-        super().__init__(trained.shape, trained.config)
-        self.dimension = trained.dimension
-        self.blocks = nn.ModuleList(folded(*block.children()) for block in trained.blocks)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """As `Conv4`."""
-        z = channels_last(x)
-        for convolution in self.blocks:
-            z = F.max_pool2d(convolution(z), 2).relu_()
-        return z.flatten(1)  # [N, D]
+        if self.policy == "group":
+            return self
+        return Chain(self, pooled_convolutions(self.blocks, [(2, 2)] * 4), partial(torch.flatten, start_dim=1))
 
 
 class FixedNorm(nn.BatchNorm2d):

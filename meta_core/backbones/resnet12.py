@@ -1,5 +1,6 @@
 """Twelve convolutions with shortcuts: the larger body of few-shot image benchmarks."""
 
+import copy
 import itertools
 from typing import Annotated, Literal
 
@@ -9,7 +10,7 @@ from torch.nn import functional as F
 
 from meta_core.backbone import Backbone, Normalisation, backbones
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
-from meta_core.convolution import channels_last
+from meta_core.convolution import channels_last, folded
 from meta_core.errors import InvalidParameter
 
 SLOPE = 0.1
@@ -56,6 +57,17 @@ class ResNet12(Backbone):
             z = block(z)
         return z.mean((2, 3))  # [N, D]
 
+    def inference(self) -> Backbone:
+        """Normalisation by running statistics becomes part of the convolutions."""
+        if self.policy == "group":
+            return self
+        same = copy.deepcopy(self)
+        for block in same.blocks:
+            assert isinstance(block, Residual)
+            block.convolutions = nn.ModuleList(folded(*pair.children()) for pair in block.convolutions)
+            block.shortcut = folded(*block.shortcut.children())
+        return same
+
 
 class Residual(nn.Module):
     """leaky(shortcut(x) + f(x)), f three convolutions; then 2×2 max-pooling, which commutes with the leaky ReLU."""
@@ -63,7 +75,7 @@ class Residual(nn.Module):
     def __init__(self, before: int, width: int, norm: str) -> None:
         super().__init__()
         self.convolutions = nn.ModuleList(_convolution(channels, width, norm, 3) for channels in (before, width, width))
-        self.shortcut = _convolution(before, width, norm, 1)
+        self.shortcut: nn.Module = _convolution(before, width, norm, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, before, H, W] to [N, width, ⌊H/2⌋, ⌊W/2⌋]."""

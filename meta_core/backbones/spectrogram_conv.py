@@ -1,15 +1,17 @@
 """Convolutions over a spectrogram, with a rough memory of when."""
 
 import itertools
+from functools import partial
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from meta_core.backbone import Backbone, Normalisation, backbones
+from meta_core.chain import Chain, pooled_convolutions
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
+from meta_core.convolution import channels_last
 from meta_core.errors import InvalidParameter
 
 LEAST = 16
@@ -51,8 +53,9 @@ class SpectrogramConv(Backbone):
         self.policy: Normalisation = "running" if config.norm == "batch" else "group"
         self.segments = config.segments
         self.dimension = config.width * config.segments
-        blocks = nn.ModuleList(nn.Sequential(c, _norm(c.out_channels, config.norm)) for c in (first, *later))
-        self.blocks = blocks.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # faster on a CPU
+        for convolution in (first, *later):
+            convolution.weight.data = channels_last(convolution.weight.data)
+        self.blocks = nn.ModuleList(nn.Sequential(c, _norm(c.out_channels, config.norm)) for c in (first, *later))
 
     @property
     def normalisation(self) -> Normalisation:
@@ -61,11 +64,21 @@ class SpectrogramConv(Backbone):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, channels, bands, frames] to [N, width · segments]."""
-        z = x
+        z = channels_last(x)
         for block, pool in zip(self.blocks, POOLS, strict=True):
             z = F.relu(F.max_pool2d(block(z), pool))  # pooling first: the same, a quarter of the work
-        z = z.mean(2)  # [N, width, frames / 8]
-        return F.adaptive_avg_pool1d(z, self.segments).flatten(1)  # [N, D]
+        return _segments(z, self.segments)
+
+    def inference(self) -> Backbone:
+        """Normalisation by running statistics becomes part of the convolutions."""
+        if self.policy == "group":
+            return self
+        return Chain(self, pooled_convolutions(self.blocks, POOLS), partial(_segments, segments=self.segments))
+
+
+def _segments(z: Tensor, segments: int) -> Tensor:
+    """[N, width, bands / 16, frames / 8] to [N, width · segments]."""
+    return F.adaptive_avg_pool1d(z.mean(2), segments).flatten(1)
 
 
 def _norm(width: int, kind: str) -> nn.Module:

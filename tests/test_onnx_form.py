@@ -1,0 +1,48 @@
+"""The form of convolutional bodies that ONNX Runtime carries out."""
+
+import pytest
+import torch
+from torch import nn
+
+from meta_core.backbone import Backbone, build_backbone
+from meta_core.chain import Chain
+from meta_core.onnx_form import INSTALLED, OnnxChain, fastest
+
+pytestmark = pytest.mark.skipif(not INSTALLED, reason="onnx and onnxruntime are not installed (extra onnx)")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(params=[("conv4", (1, 28, 28)), ("conv4", (3, 32, 32)), ("spectrogram-conv", (1, 24, 40))])
+def chain(request: pytest.FixtureRequest) -> Backbone:
+    torch.manual_seed(0)
+    name, shape = request.param
+    body = build_backbone(name, shape, {})
+    body(torch.randn(16, *shape))  # statistics that are not those it begins with
+    return body.eval().inference()
+
+
+@torch.inference_mode()
+def test_it_embeds_alike_for_any_number_of_inputs(chain: Chain) -> None:
+    other = OnnxChain(chain)
+    for number in (1, 6):
+        x = torch.rand(number, *chain.shape)
+        expected = chain(x)
+        assert (other(x) - expected).norm() <= 1e-5 * expected.norm()
+
+
+def test_what_disagrees_is_not_used(chain: Chain, caplog: pytest.LogCaptureFixture) -> None:
+    chain.finish = lambda z: torch.rand(len(z), chain.dimension)
+    assert fastest(chain, CPU) is chain
+    assert "differently" in caplog.text
+
+
+def test_only_plain_sequences_on_a_cpu_are_tried(chain: Chain) -> None:
+    trained = build_backbone("conv4", (1, 28, 28), {"norm": "group"})
+    assert fastest(trained, CPU) is trained
+    assert fastest(chain, torch.device("meta")) is chain
+
+
+def test_a_layer_it_does_not_know_leaves_the_body_as_it_is(chain: Chain, caplog: pytest.LogCaptureFixture) -> None:
+    chain.layers.append(nn.Sigmoid())
+    assert fastest(chain, CPU) is chain
+    assert "no ONNX Runtime" in caplog.text
