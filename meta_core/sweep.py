@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from meta_core.expiry import expired
 from meta_core.ids import NAME, RESERVED, checked_tenant
-from meta_core.orders import delete_result, open_orders_of, results_of
+from meta_core.orders import delete_result, load_outcome, open_orders_of, results_of, size_of_mark
 from meta_core.store import PARTIAL, Store
 from meta_core.uploads import sweep as sweep_uploads
 
@@ -13,6 +13,9 @@ LEFT_BEHIND = datetime.timedelta(days=1)
 """Age of an interrupted write or of a support set without order at which it is removed."""
 REPEATABLE = datetime.timedelta(days=7)
 """Age at which idempotency keys and the contents of `dedupe` are forgotten: a request is a new one again."""
+
+FORGOTTEN = datetime.timedelta(days=30)
+"""Age at which the mark of a deleted model goes, and its id is an unknown one. More than what refers to ids is kept."""
 
 
 def end_expired(store: Store, tenant: str, now: str, ended: Callable[[str], object]) -> int:
@@ -30,8 +33,9 @@ def sweep(
     tenant: str,
     left_behind: datetime.timedelta = LEFT_BEHIND,
     repeatable: datetime.timedelta = REPEATABLE,
+    forgotten: datetime.timedelta = FORGOTTEN,
 ) -> int:
-    """Remove interrupted writes, supports and uploads that belong to nothing, and old notes of requests.
+    """Remove interrupted writes, supports and uploads that belong to nothing, old notes of requests and old marks.
 
     Says how many objects it removed. Whatever it removes was written that long ago, so that no request, worker or
     reconciler can still be about to use it.
@@ -40,6 +44,7 @@ def sweep(
     found = list(_left(store, tenant, left_behind))
     for folder in ("requests", "contents"):
         found += store.untouched(f"{checked_tenant(tenant)}/{folder}", repeatable)
+    found += _marks(store, tenant, forgotten)
     for key in found:
         store.delete(key)
     return len(found)
@@ -58,3 +63,13 @@ def _left(store: Store, tenant: str, age: datetime.timedelta) -> Iterator[str]:
         folder, _, name = key.partition("/")[2].partition("/")
         if key.endswith(PARTIAL) or (folder == "supports" and name.split(".")[0] not in owned):
             yield key
+
+
+def _marks(store: Store, tenant: str, age: datetime.timedelta) -> Iterator[str]:
+    """Keys of old marks of deleted models, and of those models in their lineages."""
+    old = set(store.untouched(f"{checked_tenant(tenant)}/models", age))
+    small = {key for key, size in store.sizes(f"{tenant}/models") if size <= size_of_mark(tenant)}
+    ids = {key.rsplit("/", 1)[-1].split(".")[0]: key for key in old & small}
+    gone = {id: key for id, key in ids.items() if (load_outcome(store, tenant, id) or ("",))[0] == "deleted"}
+    yield from gone.values()
+    yield from (key for key in store.keys(f"{tenant}/lineages") if key.rsplit("/", 1)[-1] in gone)

@@ -9,7 +9,7 @@ from app.cache import ModelCache
 from app.dedupe import claim_content
 from meta_core.errors import Gone
 from meta_core.ids import new_id, request_key, result_key, support_key
-from meta_core.orders import Order, accept, delete_result, load_outcome, now
+from meta_core.orders import Order, accept, delete_result, load_outcome, now, results_of, versions_of
 from meta_core.store import Store
 from meta_core.sweep import end_expired, sweep, tenants
 from tests.adapting import adapted
@@ -64,6 +64,22 @@ def test_a_sweep_takes_what_belongs_to_nothing_and_nothing_else(tmp_path: Path) 
     assert before - after == {orphan, request_key("default", "0" * 64)}
     assert not partial.exists()
     assert tenants(store) == ["default"]
+
+
+def test_the_mark_of_a_deleted_model_goes_after_a_month_and_then_its_id_is_unknown(store: Store) -> None:
+    first = adapted(store)
+    record = {"lineage": first}
+    later = new_id("mdl")
+    accept(store, Order(id=later, tenant="default", kind="adapt", spec={"record": record}, created_at=now()), b"x")
+    stays = adapted(store)
+    for id in (first, later):
+        delete_result(store, "default", id, now())
+    assert sweep(store, "default") == 0
+    assert sweep(store, "default", forgotten=NOW) == 3
+    assert load_outcome(store, "default", first) is None
+    assert versions_of(store, "default", first) == [first]
+    assert (load_outcome(store, "default", stays) or ("none",))[0] == "ready"
+    assert set(results_of(store, "default", "mdl")) == {stays}
 
 
 def test_the_same_content_is_one_model_until_that_is_deleted(store: Store) -> None:

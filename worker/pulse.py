@@ -45,6 +45,7 @@ class Pulse(threading.Thread):
         self._store = store
         self._own = {"queue": queue, "pid": os.getpid(), "started_at": now()}
         self._held: set[str] = set()
+        self._unsaid: set[str] = set()
         self._current: tuple[str, str] | None = None
         self._lock = threading.Lock()  # a beat that began before `end` must not renew the claim after it
         self._ended = threading.Event()
@@ -56,8 +57,10 @@ class Pulse(threading.Thread):
         with self._lock, self._redis.pipeline(transaction=False) as claims:
             for id in ids:
                 claims.set(CLAIM_KEY + id, self.worker, nx=True, ex=LIFE)
+            self._unsaid.update(ids)
             won = {id for id, first in zip(ids, claims.execute(), strict=True) if first}
             self._held |= won
+            self._unsaid -= won
         return won
 
     def begin(self, tenant: str, id: str) -> bool:
@@ -83,7 +86,9 @@ class Pulse(threading.Thread):
             self._held.difference_update(ids)
             if self._current is not None and self._current[1] in ids:
                 self._current = None
-            self._redis.delete(*(prefix + id for id in ids for prefix in (CLAIM_KEY, PROGRESS_KEY)))
+            self._unsaid.update(ids)
+            self._delete(ids)
+            self._unsaid.difference_update(ids)
 
     def run(self) -> None:
         """Beat until stopped, whatever Redis and the store do."""
@@ -124,6 +129,20 @@ class Pulse(threading.Thread):
                     signs.expire(PROGRESS_KEY + current[1], LIFE)
                     signs.publish(MOVED_CHANNEL, current[1])
                 signs.execute()
+            self._say_what_was_let_go()
+
+    def _say_what_was_let_go(self) -> None:
+        """Give up the claims that Redis, away then, did not hear of; others wait for these orders until they expire."""
+        if not self._unsaid:
+            return
+        ids = list(self._unsaid)
+        holders = self._redis.mget([CLAIM_KEY + id for id in ids])
+        self._delete([id for id, holder in zip(ids, holders, strict=True) if holder == self.worker.encode()])
+        self._unsaid.clear()
+
+    def _delete(self, ids: Sequence[str]) -> None:
+        if ids:
+            self._redis.delete(*(prefix + id for id in ids for prefix in (CLAIM_KEY, PROGRESS_KEY)))
 
     def _look(self) -> None:
         current = self._current

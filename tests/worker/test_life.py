@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from redis.exceptions import RedisError
 
 from meta_core.catalogue import Catalogue
 from meta_core.engine import Engine, TaskRequest
@@ -16,7 +17,7 @@ from worker.interrupt import cancellable
 from worker.jobs import jobs_of
 from worker.life import ATTEMPTS_KEY, Interrupted, carry_out
 from worker.process import OrderWorker
-from worker.pulse import Pulse
+from worker.pulse import CLAIM_KEY, Pulse
 from worker.shutdown import Shutdown
 from worker.workplace import Workplace
 
@@ -152,3 +153,17 @@ def test_an_adapt_whose_worker_shall_end_waits_for_another_and_is_not_counted(si
             carry_out(place, TENANT, order.id, endless)
     assert site.outcome(order) is None
     assert site.redis.get(ATTEMPTS_KEY + order.id) == b"0"
+
+
+def test_claims_let_go_while_redis_is_away_are_given_up_when_it_is_back(site: Site, place: Workplace) -> None:
+    mine, taken = (site.accept({"record": {}}, "adapt").id for _ in range(2))
+    assert place.pulse.claim([mine, taken]) == {mine, taken}
+    site.server.stop()
+    with pytest.raises(RedisError):
+        place.pulse.let_go([mine, taken])
+    site.server.start()
+    site.redis.set(CLAIM_KEY + taken, "another")
+    assert site.redis.get(CLAIM_KEY + mine) == b"tester"
+    place.pulse.beat()
+    assert site.redis.get(CLAIM_KEY + mine) is None
+    assert site.redis.get(CLAIM_KEY + taken) == b"another"
