@@ -13,7 +13,7 @@ from torch.func import functional_call, grad
 from torch.nn import functional as F
 
 from meta_core.backbone import Backbone
-from meta_core.config import Config
+from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
 from meta_core.learner import Learner
 from meta_core.types import Categorical, Gaussian, Prediction, State, Support, Task
 
@@ -39,6 +39,21 @@ class InnerLoopConfig(DescentConfig):
     """How a task is descended, and whether that is differentiated to the second order."""
 
     first_order: bool = Field(False, description="do not differentiate through the inner gradients when meta-training")
+
+
+class HeadConfig(Config):
+    """What the head of a task is given."""
+
+    standardised: bool = Field(
+        False,
+        description="the head sees embeddings of mean 0 over the support, and of size √ways: so that one rate suits "
+        "any body and any number of classes",
+        json_schema_extra=MADE_WITH_THE_WEIGHTS,
+    )
+
+
+class NetworkConfig(InnerLoopConfig, HeadConfig):
+    """Steps of body and head, and what the head sees."""
 
 
 def descend(
@@ -118,12 +133,18 @@ class Head(nn.Module):
     So any number of them works, in any order (arXiv:2106.00245). What all classes share drops out of the softmax
     and of all its gradients: for classification the start is exactly equivalent to zero, which it therefore is. For
     regression it is meta-learned, with a bias and the variance of the answers.
+
+    Where it is standardised it sees x = √C · (z − μ) / ρ, with μ the mean embedding of the support and ρ the root mean
+    square of the numbers of z − μ (C is 1 for regression): statistics of the support alone, kept in the state. What all
+    embeddings share would else allow tiny rates only; and without the √C each of C classes, of which a mean over
+    examples sees one C-th, would move the less the more there are.
     """
 
-    def __init__(self, dimension: int, task: Task) -> None:
+    def __init__(self, dimension: int, task: Task, standardised: bool = False) -> None:
         super().__init__()
         self.dimension = dimension
         self.task = task
+        self.standardised = standardised
         if task == "regression":
             self.weight = nn.Parameter(torch.randn(dimension) / math.sqrt(dimension))
             self.bias = nn.Parameter(torch.zeros(()))
@@ -137,19 +158,34 @@ class Head(nn.Module):
         targets = support.y.shape[1]
         return {"head.weight": self.weight.expand(targets, -1), "head.bias": self.bias.expand(targets)}
 
+    def frame(self, state: State, z: Tensor) -> State:
+        """What standardises embeddings as it does those of the support [N, D]: centre [D] and size, if anything."""
+        if not self.standardised:
+            return {}
+        ways = len(state["head.bias"]) if self.task == "classification" else 1
+        centre = z.mean(0)
+        squared = (z - centre).square().mean()
+        size = torch.where(squared > 0, squared, torch.ones_like(squared)).sqrt() / math.sqrt(ways)
+        return {"head.centre": centre, "head.size": size}
+
     def loss(self, state: State, z: Tensor, y: Tensor) -> Tensor:
-        """What the inner loop descends: cross-entropy, or mean squared error."""
-        output = F.linear(z, state["head.weight"], state["head.bias"])  # [N, T or C]
+        """What the inner loop descends, given the support: cross-entropy, or mean squared error."""
+        output = self._output(state | self.frame(state, z), z)  # [N, T or C]
         if self.task == "classification":
             return F.cross_entropy(output, y)
         return (output - y).square().sum(-1).mean()  # a sum over targets, so that none slows another down
 
     def answer(self, state: State, z: Tensor) -> Prediction:
         """Answers to embeddings [Q, D]."""
-        output = F.linear(z, state["head.weight"], state["head.bias"])  # [Q, T or C]
+        output = self._output(state, z)  # [Q, T or C]
         if self.task == "classification":
             return Categorical(output.log_softmax(-1))
         return Gaussian(output, self.log_variance.exp().expand_as(output))
+
+    def _output(self, state: State, z: Tensor) -> Tensor:
+        if self.standardised:
+            z = (z - state["head.centre"]) / state["head.size"]
+        return F.linear(z, state["head.weight"], state["head.bias"])
 
 
 def prototype_head(z: Tensor, support: Support) -> State:
@@ -172,7 +208,7 @@ class WholeNetwork(Learner):
 
     def __init__(self, backbone: Backbone, config: DescentConfig, task: Task) -> None:
         super().__init__(backbone, config, task)
-        self.head = Head(backbone.dimension, task)
+        self.head = Head(backbone.dimension, task, isinstance(config, HeadConfig) and config.standardised)
         if isinstance(config, InnerLoopConfig) and config.first_order:
             self.first_order = FIRST_ORDER
 
@@ -182,7 +218,7 @@ class WholeNetwork(Learner):
 
     def adapt(self, support: Support) -> State:
         """Body and head after the inner steps."""
-        return self.descend(support)
+        return self.framed(self.descend(support), support)
 
     def predict(self, state: State, z: Tensor) -> Prediction:
         """The adapted network's answers to inputs [Q, *shape]."""
@@ -203,6 +239,10 @@ class WholeNetwork(Learner):
     def descend(self, support: Support, visit: Callable[[State], None] | None = None) -> State:
         """The inner steps."""
         return descend(lambda leaves: self.loss(leaves, support), self.start(support), self.config, self.rate, visit)
+
+    def framed(self, state: State, support: Support) -> State:
+        """With what the head standardises by, if it does."""
+        return state | self.head.frame(state, self.embed(state, support.x)) if self.head.standardised else state
 
     def loss(self, state: State, support: Support) -> Tensor:
         """What the inner steps descend."""

@@ -131,6 +131,9 @@ class Learner(nn.Module, ABC):
     def begin(self, source: TaskSource, size: Size, rng: torch.Generator) -> None:
         """Take from training tasks what needs no gradient, before the first step of meta-training."""
 
+    def hear_progress(self, done: float) -> None:
+        """Hear before each step how much of meta-training is done, from 0 to 1."""
+
     def parameter_groups(self) -> list[ParameterGroup]:
         """Meta-parameters that meta-training moves otherwise than the rest."""
         return []

@@ -165,6 +165,7 @@ class MetaTraining:
         for group in self.optimizer.param_groups:
             group["lr"] = group["pace"] * rate_at(self.step, self.config.steps, self.config)
         self.learner.train()
+        self.learner.hear_progress(self.step / self.config.steps)
         loss = self._mean_loss()
         if not math.isfinite(loss):
             raise InvalidTask(f"the meta-loss became {loss} at step {self.step}; a lower rate or clip may help")

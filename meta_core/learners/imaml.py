@@ -7,13 +7,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from meta_core.inner_loop import DescentConfig, WholeNetwork, descend
+from meta_core.inner_loop import DescentConfig, HeadConfig, WholeNetwork, descend
 from meta_core.learner import learners
 from meta_core.learners.logistic import conjugate_gradient
 from meta_core.types import State, Support
 
 
-class IMAMLConfig(DescentConfig):
+class IMAMLConfig(DescentConfig, HeadConfig):
     """The inner problem, and how well its implicit gradient is solved."""
 
     steps: int = Field(16, ge=1, le=1000, description="gradient steps on the support")
@@ -39,7 +39,7 @@ class IMAML(WholeNetwork):
         """Body and head where the inner problem ends."""
         start = self.start(support)
         ends = Implicit.apply(self, support, list(start), *start.values())  # type: ignore[no-untyped-call]
-        return dict(zip(start, ends, strict=True))
+        return self.framed(dict(zip(start, ends, strict=True)), support)
 
     def solve(self, start: State, support: Support) -> State:
         """Descend the support's loss, held by the start."""

@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 from meta_core.backbone import Backbone
 from meta_core.config import MADE_WITH_THE_WEIGHTS
-from meta_core.inner_loop import InnerLoopConfig, WholeNetwork
+from meta_core.inner_loop import NetworkConfig, WholeNetwork
 from meta_core.learner import ParameterGroup, learners
 from meta_core.types import Episode, State, Task
 
 
-class MAMLConfig(InnerLoopConfig):
+class MAMLConfig(NetworkConfig):
     """The inner loop, and what MAML++ adds to it."""
 
     head_rate: float | None = Field(None, gt=0, le=100, description="learning rate of the head; null: that of the body")
@@ -25,6 +25,9 @@ class MAMLConfig(InnerLoopConfig):
     multi_step: float = Field(
         0.0, ge=0, le=1, description="share of the meta-loss spread evenly over all inner steps, not on the last alone"
     )
+    multi_step_until: float = Field(
+        0.0, ge=0, le=1, description="part of meta-training in which that share falls to zero along a line; 0: it stays"
+    )
 
 
 @learners.register("maml")
@@ -33,8 +36,7 @@ class MAML(WholeNetwork):
 
     The whole network moves, and the state is all of its adapted weights; the head is that of UNICORN-MAML (`Head`).
     Of MAML++ (arXiv:1810.09502) it has the rates per tensor and step, α_kl = rate · (1 + δ_kl), without weight decay,
-    and the multi-step loss, Σ_k v_k · L(θ_k), whose v stay as configured: the paper
-    moves them to the last step while it trains.
+    and the multi-step loss, Σ_k v_k · L(θ_k), whose v move to the last step in the first part of the training.
     """
 
     Config = MAMLConfig
@@ -42,6 +44,7 @@ class MAML(WholeNetwork):
 
     def __init__(self, backbone: Backbone, config: MAMLConfig, task: Task) -> None:
         super().__init__(backbone, config, task)
+        self.share = config.multi_step
         if config.layer_rates:
             self.leaves = [*self.body(), "head.weight", "head.bias"]
             self.rates = nn.Parameter(torch.zeros(config.layer_rates, len(self.leaves)))
@@ -60,11 +63,18 @@ class MAML(WholeNetwork):
         """The learned rates, if any, without weight decay."""
         return [ParameterGroup([self.rates])] if self.config.layer_rates else []
 
+    def hear_progress(self, done: float) -> None:
+        """The share of the earlier steps in the meta-loss falls."""
+        if self.config.multi_step_until:
+            self.share = self.config.multi_step * max(0.0, 1 - done / self.config.multi_step_until)
+
     def meta_loss(self, episode: Episode) -> Tensor:
         """Mean negative log-likelihood of the queries after the last step, or after each of them, weighted."""
-        if not self.config.multi_step:
+        if not self.share:
             return super().meta_loss(episode)
-        path: list[State] = []
-        self.descend(episode.support, path.append)
-        losses = torch.stack([self.predict(state, episode.x).nll(episode.y).mean() for state in path])  # [steps]
-        return self.config.multi_step * losses.mean() + (1 - self.config.multi_step) * losses[-1]
+        support, path = episode.support, list[State]()
+        self.descend(support, path.append)
+        losses = torch.stack(
+            [self.predict(self.framed(state, support), episode.x).nll(episode.y).mean() for state in path]
+        )  # [steps]
+        return self.share * losses.mean() + (1 - self.share) * losses[-1]

@@ -6,12 +6,12 @@ from torch import Tensor, nn
 
 from meta_core.backbone import Backbone
 from meta_core.config import MADE_WITH_THE_WEIGHTS
-from meta_core.inner_loop import BODY, InnerLoopConfig, WholeNetwork
+from meta_core.inner_loop import BODY, NetworkConfig, WholeNetwork
 from meta_core.learner import ParameterGroup, learners
 from meta_core.types import Task
 
 
-class MetaSGDConfig(InnerLoopConfig):
+class MetaSGDConfig(NetworkConfig):
     """Several steps by default, not the paper's one: from a head of zeros the first one moves nothing but the head."""
 
     rate: float = Field(

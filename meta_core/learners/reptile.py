@@ -3,9 +3,13 @@
 import torch
 from torch import Tensor
 
-from meta_core.inner_loop import DescentConfig, WholeNetwork
+from meta_core.inner_loop import DescentConfig, HeadConfig, WholeNetwork
 from meta_core.learner import learners
 from meta_core.types import Episode, Support
+
+
+class ReptileConfig(DescentConfig, HeadConfig):
+    """The inner loop, and what the head sees."""
 
 
 @learners.register("reptile")
@@ -17,7 +21,7 @@ class Reptile(WholeNetwork):
     meta-training: the paper's falls to zero along a line, `schedule=linear`.
     """
 
-    Config = DescentConfig
+    Config = ReptileConfig
     first_order = "the meta-gradient is θ − θ_k by definition, which is the slope of no loss"
 
     def meta_loss(self, episode: Episode) -> Tensor:

@@ -14,8 +14,8 @@ from meta_core.types import Categorical, Episode, Prediction, State, Support, Ta
 
 MORE_SETTINGS: Mapping[str, list[dict[str, Any]]] = {
     "ridge": [{"penalty": 0.5}],
-    "maml": [{"first_order": True}, {"layer_rates": 5, "multi_step": 0.5}],
-    "anil": [{"first_order": True}],
+    "maml": [{"first_order": True}, {"layer_rates": 5, "multi_step": 0.5, "standardised": True}],
+    "anil": [{"first_order": True}, {"standardised": True}],
     "cnp": [{"targets": "scaled"}],
     "finetune": [{"head": "mlp"}, {"body": "last", "body_steps": 2, "folds": 2, "steps": 5}],
     "clusters": [{"prototypes": 1}],

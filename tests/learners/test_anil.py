@@ -42,3 +42,18 @@ def test_the_body_is_meta_trained_through_the_head() -> None:
     support = draw("classification").support
     learner.meta_loss(Episode(support, support.x, support.y)).backward()
     assert all(p.grad is not None for p in learner.backbone.parameters())
+
+
+@pytest.mark.parametrize("ways", [2, 4])
+def test_a_standardised_head_learns_from_and_answers_standardised_embeddings(ways: int) -> None:
+    episode = draw("classification", counts=[3] * ways)
+    z, y = 100 + 7 * episode.support.x, episode.support.y
+    learner = build(("anil", {"standardised": True}, "classification"), "identity")
+    state = learner.adapt(Support(z, y, ways))
+    plain = build(("anil", {}, "classification"), "identity")
+    size = z.std(0, correction=0).square().mean().sqrt() / ways**0.5
+    expected = plain.adapt(Support((z - z.mean(0)) / size, y, ways))
+    assert_close(state["head.weight"], expected["head.weight"])
+    queries = 100 + 7 * episode.x
+    answered = learner.predict(state, queries).log_probabilities
+    assert_close(answered, plain.predict(expected, (queries - z.mean(0)) / size).log_probabilities)

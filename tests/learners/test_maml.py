@@ -71,3 +71,11 @@ def test_the_multi_step_loss_is_the_weighted_loss_after_each_step() -> None:
     learner = build(("maml", {"steps": 3, "multi_step": 0.6}, "classification"))
     expected = 0.2 * after[0] + 0.2 * after[1] + 0.6 * after[2]
     assert_close(learner.meta_loss(episode), expected)
+
+
+@pytest.mark.parametrize(("done", "share"), [(0.0, 0.6), (0.25, 0.3), (0.5, 0.0), (0.9, 0.0)])
+def test_the_earlier_steps_count_less_the_more_of_the_training_is_done(done: float, share: float) -> None:
+    fading = build(("maml", {"steps": 3, "multi_step": 0.6, "multi_step_until": 0.5}, "classification"))
+    fading.hear_progress(done)
+    fixed = build(("maml", {"steps": 3, "multi_step": share}, "classification"))
+    assert_close(fading.meta_loss(draw("classification")), fixed.meta_loss(draw("classification")))
