@@ -5,7 +5,6 @@ They are put behind our own packages on the path: NumPy and PyTorch are the same
 
 import subprocess
 import sys
-import sysconfig
 import tarfile
 import types
 from collections.abc import Sequence
@@ -23,18 +22,6 @@ def installed(name: str, packages: Sequence[str]) -> None:
         subprocess.run([*PIP, "install", "--target", folder, *packages], check=True)
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
-
-
-def environment(name: str, packages: Sequence[str]) -> Path:
-    """Folder of the programs of an environment that has these packages, and otherwise what runs this."""
-    folder = FOLDER / name
-    if not (folder / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        (theirs,) = folder.glob("lib/python3*/site-packages")
-        (theirs / "ours.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
-        subprocess.run([folder / "bin" / "python", *PIP[1:], "install", *packages], check=True)
-        (folder / "complete").touch()
-    return folder / "bin"
 
 
 def learn2learn_maml() -> Any:

@@ -10,12 +10,12 @@ import torch
 from pydantic import Field
 
 from meta_core.base import Base
-from meta_core.calibration import CalibrationPrior, calibrated, calibration_of
+from meta_core.calibration import calibrated, calibration_of
 from meta_core.config import Config
 from meta_core.errors import InvalidParameter
-from meta_core.fusion import Told, best_members, common, stack_params, together
+from meta_core.fusion import Member, Told, member_weights, stack_params, together
 from meta_core.learner import Learner, learners
-from meta_core.members import Combination
+from meta_core.learners.stack import Stack
 from meta_core.quality import HeldOut, adapt_and_leave_out, sparable
 from meta_core.selection import (
     CHEAP,
@@ -64,17 +64,21 @@ class Choice:
     considered: list[dict[str, Any]]
     told: Told | None
     """What it said of the left out."""
-    members: tuple[Told, ...] = ()
-    """What its members said."""
+    members: tuple[Member, ...] = ()
+    """Those of a stack."""
 
     def adapt(self, learner: Learner, support: Support) -> tuple[State, HeldOut | None]:
         """The state of the learner taken, and its answers to the left out, which need not be asked for again."""
         if self.told is None:
             return adapt_and_leave_out(learner, support)
-        y = support.y[self.told.left_out]
-        if isinstance(learner, Combination) and self.members:
-            return learner.adapt_from(support, common(self.members, self.told.left_out), y), (self.told.answers, y)
-        return learner.adapt(support), (self.told.answers, y)
+        held_out = self.told.answers, support.y[self.told.left_out]
+        if isinstance(learner, Stack):
+            weights, calibrations = (
+                torch.tensor(values).to(support.x)
+                for values in zip(*((one.weight, one.calibration) for one in self.members), strict=True)
+            )
+            return learner.weighted(support, weights, calibrations), held_out
+        return learner.adapt(support), held_out
 
 
 def candidates(base: Base, task: Task, config: AutoConfig) -> list[str]:
@@ -102,8 +106,9 @@ def choose(
     """The best of some learners for an encoded support set.
 
     The first of `names`, the base model's own, is scored by leaving one out; then, best expectation first, those
-    within the budget that the expectation leaves a chance; last a stack of the best three. What is expected decides
-    alone where nothing can be left out. The same examples always give the same choice: costs are those of past tasks.
+    within the budget that the expectation leaves a chance. Where several of them are about as good, and `stack` is
+    among the names, it is a stack of at most three. What is expected decides alone where nothing can be left out. The
+    same examples always give the same choice: costs are those of past tasks.
     """
     search = _Search(names, build, support, selection, base)
     if search.examples:
@@ -119,6 +124,8 @@ class _Search:
         self.names = [name for name in names if MOST_DIMENSIONS.get(name, width) >= width] or [names[0]]
         self.build, self.support, self.selection, self.base = build, support, selection, base
         self.task: Task = support.task
+        self.stacks = STACK in self.names
+        self.names = [name for name in self.names if name != STACK]
         features = task_features(support)
         known = {name: known_as(base, name, self.task) for name in self.names}
         prior = selection.prior(self.task, features)
@@ -129,17 +136,18 @@ class _Search:
         times = {name: selection.milliseconds(self.task, known[name], features) for name in self.names}
         unknown = dict.fromkeys(self.names, UNTRIED_MS) | {names[0]: 0.0}
         self.costs = {name: times[name] if math.isfinite(times[name]) else unknown[name] for name in self.names}
-        self.calibrations = {name: selection.calibration(self.task, known[name]) for name in self.names}
+        self.usual = {name: selection.calibration(self.task, known[name], features) for name in self.names}
         self.examples = len(sparable(support, len(support)))
-        self.params = {name: base.params_of(name, self.task) for name in self.names if name != STACK}
+        self.params = {name: base.params_of(name, self.task) for name in self.names}
         self.told: dict[str, Told] = {}
         self.scores: dict[str, float] = {}
+        self.calibrations: dict[str, float] = {}
         self.spent: dict[str, float] = {}
 
     def look(self, budget_ms: float) -> None:
         """Score those that can be afforded and might be taken, the base model's own first."""
         own, *others = self.names
-        others.sort(key=lambda name: (name == STACK, self.expected[name], self.names.index(name)))
+        others.sort(key=lambda name: (self.expected[name], self.names.index(name)))
         for name in (own, *others):
             if self.costs[name] <= budget_ms and self._might_win(name):
                 budget_ms -= self.costs[name]
@@ -152,29 +160,31 @@ class _Search:
         open_ones = {
             name: value
             for name, value in self.expected.items()
-            if name != STACK and (name == self.names[0] or self.costs[name] <= budget_ms)
+            if name == self.names[0] or self.costs[name] <= budget_ms
         }
         expected = self.expected if self.scores else open_ones
         combined = self.selection.combined(self.task, expected, self.scores, self.examples)
         own = self.names[0]
-        order = sorted(combined, key=lambda name: (combined[name] - TIE * (name == own), self.names.index(name)))
+        favoured = {name: score - TIE * (name == own) for name, score in combined.items()}
+        order = sorted(combined, key=lambda name: (favoured[name], self.names.index(name)))
         taken = order[0]
-        members = self._members() if taken == STACK else []
-        return Choice(
-            learner=taken,
-            params=self.params[taken],
-            considered=[self._considered(name, combined[name]) for name in order],
-            told=self.told.get(taken),
-            members=tuple(self.told[member] for member in members),
-        )
+        weights = member_weights(favoured, self.task) if self.stacks and self.scores else {taken: 1.0}
+        considered = [self._considered(name, combined[name], weights.get(name, 0.0)) for name in order]
+        if len(weights) > 1:
+            return self._stacked(weights, considered)
+        return Choice(learner=taken, params=self.params[taken], considered=considered, told=self.told.get(taken))
+
+    def _stacked(self, weights: Mapping[str, float], considered: list[dict[str, Any]]) -> Choice:
+        names = [name for name in self.names if name in weights]  # in one order, for there to be few different stacks
+        members = tuple(Member(self.told[name], self.calibrations[name], weights[name]) for name in names)
+        params = stack_params(self.base, names, self.task)
+        return Choice(STACK, params, considered, together(members), members)
 
     def _might_win(self, name: str) -> bool:
         """Whether it could be the choice even if it told all of the left out without any loss."""
-        if name == STACK and len(self.scores) < 2:
-            return False
         if not self.scores:
             return True
-        if self.expected[name] > min(value for n, value in self.expected.items() if n != STACK) + HOPELESS:
+        if self.expected[name] > min(self.expected.values()) + HOPELESS:
             return False
         trust = self.selection.trust(self.task, self.examples)
         least = scored(0.0, self.task) if self.task == "classification" else -math.inf
@@ -186,26 +196,18 @@ class _Search:
         )
 
     def _score(self, name: str) -> None:
-        if name == STACK:
-            members = self._members()
-            self.params[name] = stack_params(self.base, members, self.task)
-            combination = self.build(name, self.params[name])
-            assert isinstance(combination, Combination)
-            told = together(combination, self.support, [self.told[member] for member in members])
-        else:
-            learner = self.build(name, self.params[name])
-            left_out = sparable(self.support, learner.most_left_out)
-            told = Told(left_out, learner.leave_one_out(self.support, left_out))
-        score = scored(_loss(told, self.support, self.calibrations[name]), self.task)
+        learner = self.build(name, self.params[name])
+        left_out = sparable(self.support, learner.most_left_out)
+        told = Told(left_out, learner.leave_one_out(self.support, left_out))
+        calibration = calibration_of(told.answers, self.support.y[left_out], self.usual[name])
+        score = scored(_loss(told, self.support, calibration), self.task)
         if math.isfinite(score):
-            self.told[name], self.scores[name] = told, score
+            self.told[name], self.scores[name], self.calibrations[name] = told, score, calibration
 
-    def _members(self) -> list[str]:
-        return best_members({name: score for name, score in self.scores.items() if name != STACK})
-
-    def _considered(self, name: str, combined: float) -> dict[str, Any]:
+    def _considered(self, name: str, combined: float, weight: float) -> dict[str, Any]:
         return {
             "learner": name,
+            "weight": weight,
             "loo_nll": _shown(self.scores.get(name), self.task),
             "expected_nll": _shown(self.expected[name], self.task),
             "combined_nll": _shown(combined, self.task),
@@ -213,10 +215,10 @@ class _Search:
         }
 
 
-def _loss(told: Told, support: Support, prior: CalibrationPrior) -> float:
+def _loss(told: Told, support: Support, calibration: float) -> float:
     """Calibrated negative log-likelihood; of targets in deviations of the support, a mean over targets."""
     y = support.y[told.left_out]
-    answer = calibrated(told.answers, calibration_of(told.answers, y, prior))
+    answer = calibrated(told.answers, calibration)
     loss = answer.nll(y).mean().item()
     if isinstance(answer, Gaussian):
         deviation = (support.y - support.y.mean(0)).square().mean(0).sqrt().clamp(min=1e-12)

@@ -32,6 +32,7 @@ from meta_core.onnx_form import fastest
 from meta_core.orders import Order, Result
 from meta_core.quality import HeldOut, adapt_and_leave_out, scores, sparable
 from meta_core.selection import Selection, known_as, load_selection
+from meta_core.task_features import task_features
 from meta_core.together import encode_together, predict_together
 from meta_core.types import Categorical, Gaussian, Prediction, State, Support, Task
 from meta_core.unknown import MEANS, class_means, learn_novelty, unknown_of
@@ -166,7 +167,7 @@ class Engine:
                 state, held_out = choice.adapt(learner, task)
             else:
                 state, held_out = adapt_and_leave_out(learner, task)
-        usual = self.selection.calibration(task.task, known_as(base, name, task.task))
+        usual = self.selection.calibration(task.task, known_as(base, name, task.task), task_features(task))
         calibration = calibration_of(*held_out, usual) if held_out else usual.untold
         quality = scores(held_out, calibration) | considered
         _check_finite(state, calibration, quality)

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,15 +15,12 @@ from meta_core.calibration import (
     CANDIDATES,
     CalibrationPrior,
     calibrated,
-    calibration_of,
     likeliest,
     sharpness_curve,
 )
-from meta_core.fusion import Told, best_members, common, stack_params, together
 from meta_core.learner import Learner
-from meta_core.members import Combination
-from meta_core.quality import adapt_and_leave_out, sparable
-from meta_core.selection import STACK, Expectation, Selection, known_as, scored
+from meta_core.quality import adapt_and_leave_out
+from meta_core.selection import Expectation, Selection, known_as, scored, tilted
 from meta_core.task_features import task_features
 from meta_core.types import Categorical, Episode, Gaussian, Prediction, Support, Task
 
@@ -32,12 +29,16 @@ BELIEFS = (1.0, 3.0, 10.0, 30.0, 100.0)
 NOISES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0)
 PENALTY = 10.0
 """Of the regression of losses on task features, in tasks."""
+TILT_PENALTY = 3.0
+"""Of the squared weights of the features of a task in its usual calibration, in nats."""
 FOLDS = 5
 """Parts of the datasets that are held out in turn to learn how far to trust what is expected."""
 LEVELS = 40
 """Quantiles that are kept of the residuals of a learner."""
 
 Array = NDArray[np.float64]
+Usual = Mapping[str, tuple[CalibrationPrior, list[float]]]
+"""Of each learner the belief about the calibration on an average task, and its tilt."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,9 @@ class Experience:
     milliseconds: float
 
 
+Belief = Callable[[Experience], CalibrationPrior]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """One task: by learner the score told by leaving one out, where that could be, and the true one."""
@@ -80,61 +84,28 @@ def experiences(
     *,
     dataset: str,
     number: int,
-    shape: tuple[int, ...],
 ) -> Iterator[Experience]:
-    """How each learner does on an encoded episode, and after them a stack of those that were best at the left out.
-
-    `shape` is that of an input of the base model.
-    """
+    """How each learner does on an encoded episode."""
     support = episode.support
     features = task_features(support)
-    told: dict[str, Told] = {}
-    asked: dict[str, Prediction] = {}
-
-    def one(name: str, learner: Learner, found: Told | None, milliseconds: float) -> Experience:
-        known = known_as(base, name, support.task)
-        left_out = found.left_out if found else support.y.new_empty(0)
-        return Experience(
-            dataset=dataset,
-            number=number,
-            task=support.task,
-            learner=known,
-            features=features,
-            left_out=len(left_out),
-            told=_curve(found.answers, support.y[left_out], support) if found else torch.empty(0),
-            true=_curve(asked[name], episode.y, support) / len(episode.y),
-            held_out=(found.answers, support.y[left_out]) if found else None,
-            asked=(asked[name], episode.y),
-            milliseconds=milliseconds,
-        )
-
     for name, learner in usable.items():
         started = time.thread_time()
         state, held_out = adapt_and_leave_out(learner, support)
         spent = 1000 * (time.thread_time() - started)
-        if held_out is not None:
-            told[name] = Told(sparable(support, learner.most_left_out), held_out[0])
-        asked[name] = learner.predict(state, episode.x)
-        yield one(name, learner, told.get(name), spent)
-    if len(told) < 2:
-        return
-    losses = {name: _told_loss(found, support) for name, found in told.items()}
-    members = best_members(losses)
-    params = stack_params(base, members, support.task)
-    stack = base.learner_for(STACK, params, shape, support.task)
-    assert isinstance(stack, Combination)
-    started = time.thread_time()
-    of_all = [told[member] for member in members]
-    found = together(stack, support, of_all)
-    state = stack.adapt_from(support, common(of_all, found.left_out), support.y[found.left_out])
-    spent = 1000 * (time.thread_time() - started)
-    asked[STACK] = stack.predict(state, episode.x)
-    yield one(STACK, stack, found, spent)
-
-
-def _told_loss(found: Told, support: Support) -> float:
-    y = support.y[found.left_out]
-    return calibrated(found.answers, calibration_of(found.answers, y)).nll(y).mean().item()
+        asked = learner.predict(state, episode.x)
+        yield Experience(
+            dataset=dataset,
+            number=number,
+            task=support.task,
+            learner=known_as(base, name, support.task),
+            features=features,
+            left_out=len(held_out[1]) if held_out else 0,
+            told=_curve(*held_out, support) if held_out else torch.empty(0),
+            true=_curve(asked, episode.y, support) / len(episode.y),
+            held_out=held_out,
+            asked=(asked, episode.y),
+            milliseconds=spent,
+        )
 
 
 def _curve(prediction: Prediction, y: Tensor, support: Support) -> Tensor:
@@ -162,26 +133,31 @@ def learn(found: Sequence[Experience], provenance: dict[str, object]) -> Selecti
         features = np.array([one.features for one in own])
         centre[task], scale[task] = features.mean(0).tolist(), (features.std(0) + 1e-6).tolist()
         by_learner = {name: [one for one in own if one.learner == name] for name in sorted({o.learner for o in own})}
-        calibrations = {name: _calibration(some) for name, some in by_learner.items()}
-        past = outcomes(own, calibrations)
+        usual = {name: _usual(some, centre[task], scale[task]) for name, some in by_learner.items()}
+
+        def belief(one: Experience, task: Task = task, usual: Usual = usual) -> CalibrationPrior:
+            return tilted(*usual[one.learner], _standard(one.features, centre[task], scale[task]))
+
+        past = outcomes(own, belief)
         weights = expected_scores(past, centre[task], scale[task])
         for name, some in by_learner.items():
             expectations[task][name] = Expectation(
                 weights=weights[name],
                 cost=_cost([one for one in some if one.left_out]),
-                calibration=calibrations[name],
+                calibration=usual[name][0],
+                tilt=usual[name][1],
                 tasks=len(some),
-                residuals=_residuals(some, calibrations[name]),
+                residuals=_residuals(some, belief),
             )
         noise[task] = _noise(past, centre[task], scale[task], task)
     return Selection(expectations=expectations, noise=noise, centre=centre, scale=scale, provenance=provenance)
 
 
-def outcomes(found: Iterable[Experience], calibrations: Mapping[str, CalibrationPrior]) -> list[Outcome]:
-    """What became of each task under these priors of calibration."""
+def outcomes(found: Iterable[Experience], belief: Belief) -> list[Outcome]:
+    """What became of each task under what is believed of calibrations."""
     by_task: dict[tuple[str, int], Outcome] = {}
     for one in found:
-        chosen = _chosen(one, calibrations[one.learner])
+        chosen = _chosen(one, belief(one))
         empty = Outcome(dataset=one.dataset, features=one.features, left_out=0, told={}, true={})
         outcome = by_task.get((one.dataset, one.number), empty)
         outcome.true[one.learner] = scored(one.true[chosen].item(), one.task)
@@ -243,11 +219,11 @@ def _cost(timed: Sequence[Experience]) -> list[float]:
     return _ridge(np.array([one.features[:3] for one in timed]), times, 1.0)
 
 
-def _residuals(own: Sequence[Experience], prior: CalibrationPrior) -> list[float]:
+def _residuals(own: Sequence[Experience], belief: Belief) -> list[float]:
     """Quantiles, at even levels, of the calibrated standardised residuals of the queries of all tasks."""
     found = []
     for one in own:
-        answer, y = calibrated(one.asked[0], CANDIDATES[_chosen(one, prior)].item()), one.asked[1]
+        answer, y = calibrated(one.asked[0], CANDIDATES[_chosen(one, belief(one))].item()), one.asked[1]
         if isinstance(answer, Gaussian):
             found.append(((y - answer.mean).abs() / answer.variance.sqrt()).flatten().double())
     if not found:
@@ -264,22 +240,68 @@ def _ridge(x: Array, y: Array, penalty: float) -> list[float]:
     return weights
 
 
-def _calibration(own: list[Experience]) -> CalibrationPrior:
-    """The prior under which calibrated answers to queries were best."""
+def _usual(own: Sequence[Experience], centre: list[float], scale: list[float]) -> tuple[CalibrationPrior, list[float]]:
+    """The belief under which calibrated answers to queries were best; of classes, with its tilt by the features."""
+    if own[0].task == "regression":  # few datasets, of heavy tails
+        return _calibration(own, CENTRES), []
+    features = torch.tensor([_standard(one.features, centre, scale) for one in own], dtype=torch.float64)
+    *tilt, constant = _tilt(features, torch.stack([one.true for one in own]).clamp(max=10.0))
+    return _calibration(own, [math.exp(constant)], tilt, features.tolist()), tilt
+
+
+def _tilt(features: Tensor, losses: Tensor) -> list[float]:
+    """Weights of features [T, F] and a constant that give the log of the sharpness with the least `losses` [T, K]."""
+    grid = CANDIDATES.double().log()
+    x = torch.cat([features, torch.ones(len(features), 1).to(features)], -1)
+    weights = torch.zeros(x.shape[1], dtype=torch.float64)
+    weights[-1] = grid[losses.mean(0).argmin()]
+    weights.requires_grad_()
+    optimiser = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        place = ((x @ weights - grid[0]) / (grid[1] - grid[0])).clamp(0, len(grid) - 1.001)  # [T]
+        below = place.detach().floor().long()
+        left, right = (losses.gather(1, (below + i)[:, None]).squeeze(1) for i in (0, 1))
+        share = place - below
+        total = (left * (1 - share) + right * share).sum() + 0.5 * TILT_PENALTY * weights[:-1].square().sum()
+        total.backward()  # type: ignore[no-untyped-call]
+        return total
+
+    with torch.enable_grad():
+        optimiser.step(loss)  # type: ignore[no-untyped-call]
+    return [float(f"{w:.4g}") for w in weights.tolist()]
+
+
+def _calibration(
+    own: Sequence[Experience],
+    centres: Sequence[float],
+    tilt: Sequence[float] = (),
+    standard: Sequence[Sequence[float]] | None = None,
+) -> CalibrationPrior:
+    """The prior, of those with these centres, under which calibrated answers to queries were best."""
     left_out = [one for one in own if one.left_out]
     alone = [one for one in own if not one.left_out]
     middle = len(CANDIDATES) // 2
     untold = torch.stack([one.true.clamp(max=10.0) for one in alone]).mean(0).argmin().item() if alone else middle
-    known = CalibrationPrior(untold=float(f"{CANDIDATES[int(untold)].item():.4g}"))
+    known = CalibrationPrior(centre=centres[0], untold=float(f"{CANDIDATES[int(untold)].item():.4g}"))
     if not left_out:
         return known
+    features = [f for one, f in zip(own, standard or [()] * len(own), strict=True) if one.left_out]
     true = torch.stack([one.true.clamp(max=10.0) for one in left_out])  # [T, K]
-    priors = [replace(known, centre=float(f"{c:.4g}"), examples=b) for c in CENTRES for b in BELIEFS]
+    priors = [replace(known, centre=float(f"{c:.4g}"), examples=b) for c in centres for b in BELIEFS]
 
     def loss(prior: CalibrationPrior) -> float:
-        return true.gather(1, _all_chosen(left_out, prior)[:, None]).mean().item()
+        if not tilt:
+            return true.gather(1, _all_chosen(left_out, prior)[:, None]).mean().item()
+        chosen = [_chosen(one, tilted(prior, tilt, f)) for one, f in zip(left_out, features, strict=True)]
+        return true.gather(1, torch.tensor(chosen)[:, None]).mean().item()
 
     return min(priors, key=loss)
+
+
+def _standard(features: Sequence[float], centre: Sequence[float], scale: Sequence[float]) -> list[float]:
+    return [(f - c) / s for f, c, s in zip(features, centre, scale, strict=True)]
 
 
 def _chosen(one: Experience, prior: CalibrationPrior) -> int:

@@ -91,10 +91,6 @@ class Combination(Learner):
     def left_out_from(self, answers: Sequence[Prediction], y: Tensor) -> Prediction:
         """`leave_one_out`, where the members' own answers to the left out, whose truth is `y`, are known already."""
 
-    def adapt_from(self, support: Support, answers: Sequence[Prediction], y: Tensor) -> State:
-        """`adapt`, where the members' own answers to the left out, whose truth is `y`, are known already."""
-        return self.adapt_members(support)
-
     def leave_one_out(self, support: Support, left_out: Tensor) -> Prediction:
         """What the members say to each without it, mixed."""
         return self.left_out_from([m.leave_one_out(support, left_out) for m in self._each()], support.y[left_out])

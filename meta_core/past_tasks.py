@@ -146,7 +146,7 @@ def gathered(
         with torch.no_grad():
             encoded = episode if shape else next(iter(usable.values())).encode_episode(episode)
             narrow = {n: one for n, one in usable.items() if MOST_DIMENSIONS.get(n, 1 << 30) >= encoded.x.shape[1]}
-            found += experiences(encoded, base, narrow, dataset=dataset, number=number, shape=inputs)
+            found += experiences(encoded, base, narrow, dataset=dataset, number=number)
         report(number + 1)
     return found
 

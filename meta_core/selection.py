@@ -3,12 +3,12 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from meta_core.base import Base
-from meta_core.calibration import CalibrationPrior
+from meta_core.calibration import CANDIDATES, CalibrationPrior
 from meta_core.errors import CorruptArtifact, NotFound
 from meta_core.ids import SELECTION_KEY
 from meta_core.learner import Learner, learners
@@ -51,7 +51,8 @@ class Expectation:
 
     `weights` map the standardised task features and a constant to the expected score of `scored`; `cost` maps
     (log examples, log dimension, log outputs, 1) to the log of the milliseconds that scoring it takes. `residuals` are
-    quantiles, at even levels, of how many calibrated standard deviations targets lay from their means.
+    quantiles, at even levels, of how many calibrated standard deviations targets lay from their means. `tilt` maps the
+    standardised features to how far the log of the usual calibration lies from that of the average task.
     """
 
     weights: list[float]
@@ -59,6 +60,7 @@ class Expectation:
     calibration: CalibrationPrior
     tasks: int
     residuals: list[float] = field(default_factory=list)
+    tilt: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,11 +78,15 @@ class Selection:
 
     def prior(self, task: Task, features: Sequence[float]) -> dict[str, float]:
         """The expected score of every known learner."""
-        standard = [(f - c) / s for f, c, s in zip(features, self.centre[task], self.scale[task], strict=True)]
+        standard = self.standard(task, features)
         return {
             name: sum(w * f for w, f in zip(known.weights, [*standard, 1.0], strict=True))
             for name, known in self.expectations[task].items()
         }
+
+    def standard(self, task: Task, features: Sequence[float]) -> list[float]:
+        """The features in deviations from those of past tasks."""
+        return [(f - c) / s for f, c, s in zip(features, self.centre[task], self.scale[task], strict=True)]
 
     def milliseconds(self, task: Task, name: str, features: Sequence[float]) -> float:
         """How long scoring a learner takes, roughly; for an unknown one, forever."""
@@ -89,15 +95,15 @@ class Selection:
             math.exp(sum(w * f for w, f in zip(known.cost, [*features[:3], 1.0], strict=True))) if known else math.inf
         )
 
-    def calibration(self, task: Task, name: str) -> CalibrationPrior:
-        """Where the calibration of a learner usually lies."""
+    def calibration(self, task: Task, name: str, features: Sequence[float]) -> CalibrationPrior:
+        """Where the calibration of a learner usually lies on tasks with such features."""
         known = self.expectations[task].get(name)
-        return known.calibration if known else CalibrationPrior()
+        return tilted(known.calibration, known.tilt, self.standard(task, features)) if known else CalibrationPrior()
 
     def residuals(self, task: Task, name: str) -> list[float]:
-        """Quantiles of the standardised residuals of a learner; none for an unknown one."""
+        """Quantiles of the standardised residuals of a learner; of an unknown one, those of all."""
         known = self.expectations[task].get(name)
-        return known.residuals if known else []
+        return known.residuals if known else [r for one in self.expectations[task].values() for r in one.residuals]
 
     def trust(self, task: Task, examples: int) -> float:
         """The weight of what that many left-out examples tell against what is expected."""
@@ -120,6 +126,15 @@ class Selection:
     def dumps(self) -> bytes:
         """As JSON."""
         return json.dumps({"features": list(NAMES), **asdict(self)}, indent=1, allow_nan=False).encode()
+
+
+def tilted(prior: CalibrationPrior, tilt: Sequence[float], standard: Sequence[float]) -> CalibrationPrior:
+    """The belief about a task of such standardised features, within what can be chosen."""
+    if not tilt:
+        return prior
+    log_centre = math.log(prior.centre) + sum(w * f for w, f in zip(tilt, standard, strict=True))
+    centre = min(max(math.exp(log_centre), CANDIDATES[0].item()), CANDIDATES[-1].item())
+    return replace(prior, centre=centre, untold=centre)
 
 
 def load_selection(content: bytes | None = None) -> Selection:

@@ -1,6 +1,7 @@
 """`auto` and what it has learned beforehand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,20 +9,20 @@ import torch
 from meta_core import auto
 from meta_core.backbone import build_backbone
 from meta_core.base import Base, BaseSpec
-from meta_core.calibration import CalibrationPrior
+from meta_core.calibration import CalibrationPrior, calibrated, sharpness_curve
 from meta_core.catalogue import Catalogue
 from meta_core.episodes import Size
 from meta_core.errors import InvalidParameter
-from meta_core.experience import experiences, learn
+from meta_core.experience import Experience, experiences, learn
+from meta_core.fusion import member_weights
 from meta_core.learner import build_learner
 from meta_core.selection import Expectation, Selection, load_selection, scored, unscored
 from meta_core.store import Store
 from meta_core.task_features import NAMES, task_features
-from meta_core.types import Episode, Support
+from meta_core.types import Categorical, Episode, Gaussian, Support
 from tests.learners.cases import Lines
 
 COSTS = {"protonet": 0.1, "ridge": 1.0, "gp": 100.0}
-STACK_COST = 2.0
 PLAIN = Base(
     name="plain",
     version=1,
@@ -39,7 +40,7 @@ def knowing(scores: dict[str, float], noise: float = 10.0) -> Selection:
     expectations = {
         name: Expectation(
             weights=[*constant, score],
-            cost=[0.0, 0.0, 0.0, math.log(COSTS.get(name, STACK_COST))],
+            cost=[0.0, 0.0, 0.0, math.log(COSTS[name])],
             calibration=CalibrationPrior(),
             tasks=1,
         )
@@ -101,16 +102,72 @@ def test_what_cannot_be_better_is_not_tried() -> None:
     assert [one["learner"] for one in choice.considered] == ["protonet"]
 
 
-def test_a_stack_of_those_tried_is_taken_where_it_tells_more() -> None:
-    expected = {"protonet": -0.2, "ridge": 0.0, "gp": 0.1, "stack": -0.9}
-    choice = chosen(rings(20), knowing(expected, noise=200.0), budget_ms=500, names=list(expected))
+def test_those_about_as_good_answer_together() -> None:
+    expected = {"protonet": 0.0, "ridge": 0.0, "gp": 0.1}
+    choice = chosen(rings(20), knowing(expected, noise=500.0), budget_ms=500, names=[*expected, "stack"])
     assert choice.learner == "stack"
-    assert choice.params["members"][0]["learner"] == "gp"
+    by_name = {one["learner"]: one["weight"] for one in choice.considered}
+    members = [member["learner"] for member in choice.params["members"]]
+    assert sum(by_name.values()) == pytest.approx(1, abs=1e-3)
     learner = build_learner("stack", build_backbone("identity", (2,), {}), choice.params, "classification")
     state, held_out = choice.adapt(learner, rings(20))
     assert held_out is not None
-    assert state["weights"].sum().item() == pytest.approx(1)
-    assert {"0.points", "1.weight"} & set(state)
+    assert state["weights"].tolist() == pytest.approx([by_name[name] for name in members])
+    support = rings(20)
+    answers, y = held_out
+    left = [
+        build_learner(name, learner.backbone, {}, "classification").leave_one_out(support, torch.arange(40))
+        for name in members
+    ]
+    parts = [calibrated(one, c).log_probabilities.exp() for one, c in zip(left, state["calibrations"], strict=True)]  # type: ignore[union-attr]
+    expected_answers = sum(w * part for w, part in zip(state["weights"], parts, strict=True))
+    assert isinstance(answers, Categorical)
+    torch.testing.assert_close(answers.log_probabilities.exp(), expected_answers)
+    assert y.equal(support.y)
+    assert chosen(rings(20), knowing(expected, noise=500.0), budget_ms=500).learner != "stack"
+
+
+def test_weights_of_members_by_hand() -> None:
+    found = member_weights({"a": 1.0, "b": 1.15, "c": 9.0, "d": 1.3}, "classification")
+    assert list(found) == ["a", "b", "d"]
+    assert found["b"] / found["a"] == pytest.approx(math.exp(-1), rel=1e-3)
+    assert found["d"] / found["a"] == pytest.approx(math.exp(-2), rel=1e-3)
+    assert member_weights({"a": 1.0, "b": 3.0}, "classification") == {"a": 1.0}
+
+
+def test_the_usual_calibration_follows_the_features() -> None:
+    """Answers that are as sure as their task is large are tempered by as much."""
+    rng = torch.Generator().manual_seed(0)
+    found = []
+    for number in range(40):
+        feature = float(number % 2)
+        y = torch.randint(2, (400,), generator=rng)
+        logits = torch.stack([-torch.ones(400), torch.ones(400)], -1) * (2.0 * y - 1)[:, None]
+        logits = torch.where(torch.rand(400, 1, generator=rng) < 0.8, logits, -logits) * (0.7 * (1 + 2 * feature))
+        asked = Categorical(logits.log_softmax(-1))
+        found.append(
+            Experience(
+                dataset=str(number),
+                number=number,
+                task="classification",
+                learner="gp",
+                features=[feature] * len(NAMES),
+                left_out=0,
+                told=torch.empty(0),
+                true=sharpness_curve(asked, y).double() / 400,
+                held_out=None,
+                asked=(asked, y),
+                milliseconds=1.0,
+            )
+        )
+    (lines,) = [one for one in found if one.number == 0]
+    regression = replace(lines, task="regression", learner="ridge", true=torch.ones(61).double())
+    selection = learn(
+        [*found, replace(regression, asked=(Gaussian(torch.zeros(3, 1), torch.ones(3, 1)), torch.zeros(3, 1)))], {}
+    )
+    small, large = (selection.calibration("classification", "gp", [f] * len(NAMES)).untold for f in (0.0, 1.0))
+    assert small == pytest.approx(0.99, rel=0.2)  # 80 % right: log-odds of 1.39, which is 1.4 times 0.99
+    assert large == pytest.approx(0.33, rel=0.2)
 
 
 def test_nothing_is_known_of_a_learner_that_past_tasks_did_not_try() -> None:
@@ -139,10 +196,10 @@ def test_what_is_learned_survives_storage_and_prefers_what_was_better() -> None:
         names = {name: build_learner(name, body, {}, "classification") for name in ("protonet", "gp")}
         with torch.no_grad():
             rings_again = Episode(support, support.x, support.y)
-            found += experiences(rings_again, PLAIN, names, dataset="rings", number=number, shape=(2,))
+            found += experiences(rings_again, PLAIN, names, dataset="rings", number=number)
             lines = Lines().draw(Size(shots=8, queries=10), rng)
             ridge = {"ridge": build_learner("ridge", build_backbone("identity", (1,), {}), {}, "regression")}
-            found += experiences(lines, PLAIN, ridge, dataset="lines", number=number, shape=(1,))
+            found += experiences(lines, PLAIN, ridge, dataset="lines", number=number)
     selection = learn(found, {"by": "a test"})
     again = load_selection(selection.dumps())
     assert again == selection

@@ -60,9 +60,9 @@ class Stack(Combination):
         nested = pool_weights(likelihood, others.to(likelihood), self.config.prior, by_all, NESTED_STEPS)
         return mixed(told, nested[folds])
 
-    def adapt_from(self, support: Support, answers: Sequence[Prediction], y: Tensor) -> State:
-        """The members' states and their weights."""
-        return self._state(support, answers, y)
+    def weighted(self, support: Support, weights: Tensor, calibrations: Tensor) -> State:
+        """The members' states, with weights and calibrations [K] that somebody else has found."""
+        return {**self.adapt_members(support), "weights": weights, "calibrations": calibrations}
 
     def adapt_and_leave_out(self, support: Support, left_out: Tensor) -> tuple[State, Prediction]:
         """Both from the same answers of the members."""
@@ -83,7 +83,7 @@ class Stack(Combination):
             calibrations = self._calibrations(answers, y)
             likelihood = _likelihood(_calibrated(answers, calibrations), y)
             (weights,) = pool_weights(likelihood, torch.ones(1, len(y)).to(likelihood), self.config.prior).to(weights)
-        return {**self.adapt_members(support), "weights": weights, "calibrations": calibrations}
+        return self.weighted(support, weights, calibrations)
 
     def _calibrations(self, answers: Sequence[Prediction], y: Tensor) -> Tensor:
         return torch.tensor([calibration_of(answer, y) for answer in answers]).to(y.device)
