@@ -76,3 +76,16 @@ def test_separable_classes_and_a_weak_penalty_still_converge() -> None:
     learner = build(("logistic", {"inverse_penalty": 1e6}, "classification"), "identity", (64,))
     prediction = learner.predict(learner.adapt(support), support.x)
     assert prediction.nll(support.y).max() < math.log(1.01)
+
+
+def test_of_many_classes_leaving_one_out_moves_those_that_matter() -> None:
+    learner, support = (
+        build(("logistic", {"inverse_penalty": 10.0}, "classification"), "identity", (24,)),
+        task(40, 4, 24),
+    )
+    left_out = torch.arange(0, 160, 23)
+    slow = answers(super(type(learner), learner).leave_one_out(support, left_out)).detach()
+    true = torch.arange(len(left_out)), support.y[left_out]
+    state, fast = learner.adapt_and_leave_out(support, left_out)
+    assert_close(answers(fast)[true], slow[true], rtol=0, atol=0.05)
+    assert_close(state["weight"], learner.adapt(support)["weight"].detach(), rtol=0, atol=1e-6)
