@@ -3,11 +3,14 @@
 Classification: as many rows of each class (at most half of it); regression: rows in all. At most
 100 other rows are asked. Bases `table-incontext` and `table-incontext-regression` are shipped or given by --bases.
 
-python -m benchmarks.incontext [--draws 1] [--sizes 4 8 16 32 64] [--bases FOLDER]
+python -m benchmarks.incontext [--draws 1] [--sizes 4 8 16 32 64] [--folds 5] [--bases FOLDER]
+
+With --folds every row is asked once, by what the other folds teach. Results of other sizes are kept.
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -25,8 +28,8 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
-from benchmarks.record import write
-from benchmarks.table_sets import TableSet, as_service, for_scikit_learn, table_sets
+from benchmarks.record import RESULTS, commit, write
+from benchmarks.table_sets import TableSet, as_service, folds, for_scikit_learn, table_sets
 from meta_core.base import Base, unpack_base
 from meta_core.catalogue import SHIPPED
 from meta_core.evaluation import answer
@@ -40,6 +43,8 @@ OURS: dict[Task, tuple[str, ...]] = {
     "classification": ("logistic", "gp"),
     "regression": ("ridge", "gp"),
 }
+Split = tuple[np.ndarray, np.ndarray]
+"""Rows to learn from and rows to be asked."""
 Way = Callable[[TableSet, np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -47,34 +52,58 @@ def main() -> None:
     """Measure every way on every table and size."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--draws", type=int, default=1)
-    arguments.add_argument("--sizes", type=int, nargs="+", default=SIZES)
+    arguments.add_argument("--sizes", type=int, nargs="*", default=SIZES)
+    arguments.add_argument("--folds", type=int, help="cross-validation too, by so many folds")
     arguments.add_argument("--processes", type=int, default=2)
     arguments.add_argument("--bases", type=Path, default=SHIPPED)
     given = arguments.parse_args()
     prepare_process(1)
     tables = [table for task in INCONTEXT for table in table_sets(task)]
     with ProcessPoolExecutor(given.processes, get_context("fork"), prepare_process, (1,)) as pool:
-        measured = pool.map(partial(measure, sizes=given.sizes, draws=given.draws, folder=given.bases), tables)
+        measured = pool.map(
+            partial(measure, sizes=given.sizes, draws=given.draws, parts=given.folds, folder=given.bases), tables
+        )
         rows = [row for table_rows in measured for row in table_rows]
-    sizes = " ".join(map(str, given.sizes))
-    write("incontext", f"python -m benchmarks.incontext --draws {given.draws} --sizes {sizes}", rows)
+    keep(rows)
 
 
-def measure(table: TableSet, sizes: Sequence[int], draws: int, folder: Path) -> list[dict[str, Any]]:
-    """Every way on one table; means over the draws of rows."""
+def keep(rows: list[dict[str, Any]]) -> None:
+    """Put the rows in the place of those of the same sizes."""
+    path = RESULTS / "incontext.json"
+    before = json.loads(path.read_text())["results"] if path.exists() else []
+    now = {row["rows"] for row in rows}
+    order = [*SIZES, *{row["rows"] for row in [*before, *rows]} - set(SIZES)]
+    rows = sorted([*(row for row in before if row["rows"] not in now), *rows], key=lambda row: order.index(row["rows"]))
+    write("incontext", f"python -m benchmarks.incontext --draws {max(row['draws'] for row in rows)} --folds 5", rows)
+
+
+def measure(table: TableSet, sizes: Sequence[int], draws: int, parts: int | None, folder: Path) -> list[dict[str, Any]]:
+    """Every way on one table; means over the draws of rows, or over the folds."""
     ways = {**ours(table.task, folder), **theirs(table.task)}
+    chosen: dict[int | str, list[Split]] = {
+        size: [drawn(table, size, np.random.default_rng(seed)) for seed in range(draws)] for size in sizes
+    }
+    if parts:
+        chosen[f"{parts}-fold"] = list(cross_validation(table, parts))
     rows = []
-    for size in sizes:
-        chosen = [drawn(table, size, np.random.default_rng(seed)) for seed in range(draws)]
+    for size, splits in chosen.items():
         for name, way in ways.items():
-            scores = [graded(table, way(table, *split), split[1]) for split in chosen]
+            scores = [graded(table, way(table, *split), split[1]) for split in splits]
             means = {key: float(np.mean([score[key] for score in scores])) for key in scores[0]}
-            rows.append({"task": table.task, "table": table.name, "rows": size, "model": name, **means, "draws": draws})
+            told = {"draws": len(splits), "commit": commit()}
+            rows.append({"task": table.task, "table": table.name, "rows": size, "model": name, **means, **told})
     return rows
 
 
-def drawn(table: TableSet, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to learn from and rows to be asked."""
+def cross_validation(table: TableSet, parts: int) -> Iterator[Split]:
+    """Each fold asked, with all other rows to learn from."""
+    dealt = folds(table, parts, seed=0)
+    for fold, asked in enumerate(dealt):
+        yield np.concatenate([part for other, part in enumerate(dealt) if other != fold]), asked
+
+
+def drawn(table: TableSet, size: int, rng: np.random.Generator) -> Split:
+    """As many rows of each class, or in all, and others."""
     order = rng.permutation(len(table.y))
     if table.task == "regression":
         learned = order[:size]

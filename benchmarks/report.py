@@ -160,22 +160,29 @@ def incontext() -> str:
                 for model, rank in ranks_of(scores).items():
                     ranks[model][size].append(rank)
         lines = [
-            [model, *(f"{statistics.mean(ranks[model][s]):.2f}" for s in sizes), f"{_few(ranks[model]):.2f}"]
+            [model, f"{_few(ranks[model]):.2f}", *(f"{statistics.mean(ranks[model][s]):.2f}" for s in sizes)]
             for model in sorted(models, key=lambda model: _few(ranks[model]))
         ]
         unit = "rows a class" if task == "classification" else "rows"
-        parts.append(([f"{task}, by {score}", *(f"{s} {unit}" for s in sizes), "mean"], lines))
+        columns = [f"{s} {unit}" if isinstance(s, int) else s for s in sizes]
+        parts.append(([f"{task}, by {score}", "mean of few rows", *columns], lines))
     about = (
         "Rank of each on the tables, 1 the best, averaged over them. `table-incontext` was meta-trained on synthetic "
         "tables alone; scikit-learn's models have their defaults, on standardised and one-hot columns. Each "
-        f"cell is {record['results'][0]['draws']} draw of rows of each table: half a rank may be chance."
+        f"cell of few rows is {_draws(record['results'])} of rows of each table: half a rank may be chance with one."
     )
     first = _section("Few rows of a table", about, record, *parts[0])
     return "\n".join([first, *(_table(*part) for part in parts[1:])])
 
 
 def _few(ranks: dict[Any, list[float]]) -> float:
-    return statistics.mean(rank for values in ranks.values() for rank in values)
+    """Over the tables and numbers of rows; cross-validation has many rows."""
+    return statistics.mean(rank for size, values in ranks.items() if isinstance(size, int) for rank in values)
+
+
+def _draws(rows: list[dict[str, Any]]) -> str:
+    few = sorted({row["draws"] for row in rows if isinstance(row["rows"], int)})
+    return "1 draw" if few == [1] else f"the mean of {' or '.join(map(str, few))} draws"
 
 
 def ranks_of(scores: dict[str, float]) -> dict[str, float]:
