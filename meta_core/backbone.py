@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from meta_core.config import Config as AnyConfig
 from meta_core.registry import Registry
 
-Normalisation = Literal["none", "running", "fixed", "group"]
+Normalisation = Literal["none", "running", "fixed", "group", "support"]
 
 
 class Backbone(nn.Module, ABC):
@@ -19,7 +19,8 @@ class Backbone(nn.Module, ABC):
 
     `normalisation` declares the policy: `running` keeps the statistics of meta-training (the body must then stay
     as it is), `fixed` takes them as constants even in meta-training (so the body may change), `group` normalises within
-    one example, `none` does nothing. Query statistics are never used.
+    one example, `support` by the support set of each task, whose statistics the learner keeps in its state
+    (`body_part.statistics`), `none` does nothing. Query statistics are never used.
     """
 
     name: ClassVar[str]

@@ -1,7 +1,9 @@
-"""Which part of a body a learner moves, and how that part is run with weights of its own."""
+"""Which part of a body a learner moves, how it is run with weights of its own, and what it normalises by."""
 
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
@@ -32,6 +34,48 @@ def finished(backbone: Backbone, part: Part, h: Tensor, weights: State) -> Tenso
     module = _Last(backbone) if part == "last" else _Whole(backbone)
     z: Tensor = functional_call(module, {f"body.{name}": value for name, value in weights.items()}, (h,))
     return z  # [N, D]
+
+
+class SupportNorm(nn.BatchNorm2d):
+    """Batch normalisation by given statistics `mean` and `variance` [C]; by those of its inputs until then."""
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels, track_running_stats=False)
+        self.register_buffer("mean", torch.empty(0), persistent=False)
+        self.register_buffer("variance", torch.empty(0), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to the same."""
+        given = len(self.mean) > 0
+        statistics = {"mean": self.mean, "variance": self.variance} if given else moments(x)
+        scale = self.weight * (statistics["variance"] + self.eps).rsqrt()  # [C]
+        return x * scale[:, None, None] + (self.bias - statistics["mean"] * scale)[:, None, None]
+
+
+def moments(x: Tensor) -> State:
+    """Mean and variance of each channel [C] of [N, C, H, W]."""
+    variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
+    return {"mean": mean, "variance": variance}
+
+
+def statistics(backbone: Backbone, weights: State, x: Tensor) -> State:
+    """What a body with these weights normalises by, given the inputs of a support set: by names of its buffers."""
+    seen: State = {}
+
+    def note(layer: str, module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        seen.update({f"{layer}.{name}": value for name, value in moments(inputs[0]).items()})
+
+    layers = [(name, module) for name, module in backbone.named_modules() if isinstance(module, SupportNorm)]
+    handles = [module.register_forward_pre_hook(partial(note, name)) for name, module in layers]
+    try:
+        functional_call(backbone, weights, (x,))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen
 
 
 class _Whole(nn.Module):

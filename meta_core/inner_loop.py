@@ -13,6 +13,7 @@ from torch.func import functional_call, grad
 from torch.nn import functional as F
 
 from meta_core.backbone import Backbone
+from meta_core.body_part import statistics
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
 from meta_core.learner import Learner
 from meta_core.types import Categorical, Gaussian, Prediction, State, Support, Task
@@ -203,6 +204,7 @@ class WholeNetwork(Learner):
     tasks = frozenset({"classification", "regression"})
     needs_meta_training = True
     adapts_body = True
+    keeps_statistics = True
     batches_tasks = True
     most_left_out = 8
 
@@ -241,7 +243,10 @@ class WholeNetwork(Learner):
         return descend(lambda leaves: self.loss(leaves, support), self.start(support), self.config, self.rate, visit)
 
     def framed(self, state: State, support: Support) -> State:
-        """With what the head standardises by, if it does."""
+        """With what body and head normalise by, where that is the support."""
+        if self.backbone.normalisation == "support":
+            seen = statistics(self.backbone, _body(state), support.x)
+            state = state | {BODY + name: value for name, value in seen.items()}
         return state | self.head.frame(state, self.embed(state, support.x)) if self.head.standardised else state
 
     def loss(self, state: State, support: Support) -> Tensor:
@@ -250,6 +255,9 @@ class WholeNetwork(Learner):
 
     def embed(self, state: State, x: Tensor) -> Tensor:
         """Embeddings [N, D] by an adapted body."""
-        body = {name.removeprefix(BODY): value for name, value in state.items() if name.startswith(BODY)}
-        z: Tensor = functional_call(self.backbone, body, (x,))
+        z: Tensor = functional_call(self.backbone, _body(state), (x,))
         return z  # [N, D]
+
+
+def _body(state: State) -> State:
+    return {name.removeprefix(BODY): value for name, value in state.items() if name.startswith(BODY)}

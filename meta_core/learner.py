@@ -47,6 +47,8 @@ class Learner(nn.Module, ABC):
     """Whether it only works with the base model it was trained in; otherwise it takes any base's embeddings."""
     adapts_body: ClassVar[bool] = False
     """Whether adapting changes the backbone, which then must not hold running statistics."""
+    keeps_statistics: ClassVar[bool] = False
+    """Whether its state has the statistics of a body that normalises by the support."""
     uses_unlabelled: ClassVar[bool] = False
     """Whether unlabelled inputs of the task help it; the others refuse them."""
     broadcasts: ClassVar[bool] = False
@@ -70,6 +72,11 @@ class Learner(nn.Module, ABC):
             raise InvalidParameter(
                 f"learner {self.name} adapts the body, which cannot be done with running batch statistics; "
                 f"build backbone {backbone.name} with group normalisation"
+            )
+        if backbone.normalisation == "support" and not self.keeps_statistics:
+            raise InvalidParameter(
+                f"learner {self.name} keeps no statistics of the support, by which backbone {backbone.name} "
+                "normalises; only those that move the whole body do"
             )
         self.backbone = backbone
         self.config = config

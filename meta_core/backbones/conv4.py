@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from meta_core.backbone import Backbone, Normalisation, backbones
+from meta_core.body_part import SupportNorm
 from meta_core.chain import Chain, pooled_convolutions
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
 from meta_core.convolution import channels_last
@@ -19,7 +20,7 @@ class Conv4Config(Config):
     """Channels of every block, and how activations are normalised."""
 
     width: int = Field(64, ge=8, le=512, multiple_of=8, json_schema_extra=MADE_WITH_THE_WEIGHTS)
-    norm: Literal["batch", "fixed", "group"] = Field("batch", json_schema_extra=MADE_WITH_THE_WEIGHTS)
+    norm: Literal["batch", "fixed", "group", "support"] = Field("batch", json_schema_extra=MADE_WITH_THE_WEIGHTS)
 
 
 @backbones.register("conv4")
@@ -28,7 +29,8 @@ class Conv4(Backbone):
 
     Pooling comes before ReLU, with which it commutes exactly: a quarter of the work. `batch` normalisation uses
     running statistics when not in training. For learners that adapt the body there are `group` (8 groups), and `fixed`:
-    the statistics of a `batch` body from which the training starts, as constants.
+    the statistics of a `batch` body from which the training starts, as constants, and `support`: those of each task's
+    support set.
     """
 
     Config = Conv4Config
@@ -66,7 +68,7 @@ class Conv4(Backbone):
 
     def inference(self) -> Backbone:
         """Normalisation by running statistics becomes part of the convolutions."""
-        if self.policy == "group":
+        if self.policy in ("group", "support"):
             return self
         return Chain(self, pooled_convolutions(self.blocks, [(2, 2)] * 4), partial(torch.flatten, start_dim=1))
 
@@ -91,4 +93,5 @@ def _block(channels: int, config: Conv4Config) -> nn.Sequential:
 def _norm(config: Conv4Config) -> nn.Module:
     if config.norm == "group":
         return nn.GroupNorm(8, config.width)
-    return (nn.BatchNorm2d if config.norm == "batch" else FixedNorm)(config.width)
+    norms: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d, "fixed": FixedNorm, "support": SupportNorm}
+    return norms[config.norm](config.width)

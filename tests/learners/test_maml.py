@@ -79,3 +79,24 @@ def test_the_earlier_steps_count_less_the_more_of_the_training_is_done(done: flo
     fading.hear_progress(done)
     fixed = build(("maml", {"steps": 3, "multi_step": share}, "classification"))
     assert_close(fading.meta_loss(draw("classification")), fixed.meta_loss(draw("classification")))
+
+
+@pytest.mark.parametrize("name", ["maml", "protomaml", "metasgd"])
+def test_a_body_may_be_normalised_by_the_support_alone(name: str) -> None:
+    torch.manual_seed(0)
+    body = build_backbone("conv4", (1, 16, 16), {"norm": "support", "width": 8})
+    learner = build_learner(name, body, {"steps": 1}, "classification").double()
+    episode = draw("classification", (1, 16, 16))
+    state = learner.adapt(episode.support)
+    batch = build_backbone("conv4", (1, 16, 16), {"norm": "batch", "width": 8}).double()  # normalises by what it sees
+    batch.load_state_dict({key.removeprefix("backbone."): value for key, value in state.items()}, strict=False)
+    assert_close(learner.embed(state, episode.support.x), batch(episode.support.x))
+    together = learner.predict(state, episode.x).log_probabilities
+    assert_close(learner.predict(state, episode.x[:1]).log_probabilities, together[:1])
+    learner.meta_loss(episode).backward()
+    assert all(value.grad is not None for value in body.parameters())
+
+
+def test_a_learner_that_keeps_no_statistics_refuses_such_a_body() -> None:
+    with pytest.raises(InvalidParameter, match="keeps no statistics"):
+        build_learner("protonet", build_backbone("conv4", (1, 16, 16), {"norm": "support"}), {}, "classification")
