@@ -34,7 +34,7 @@ COLUMNS = [(5, 1), (5, 5), (20, 1), (20, 5)]
 QUERIES = 15
 RECIPES = Path(__file__).parent / "recipes" / "omniglot"
 FEWER_TASKS = {"cosine": 400, "logistic": 150, "svm": 150, "tree": 150, "gp": 100, "finetune": 100, "forest": 40}
-FEWER_TASKS_OF_BODIES = (300, 100, 50, 20)
+FEWER_TASKS_OF_BODIES = (300, 60, 30, 10)
 """Where each task moves the body: by column."""
 TIMED_TASKS = 15
 
