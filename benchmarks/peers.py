@@ -1,8 +1,10 @@
 """What we are compared with, installed from the package registry into folders of their own.
 
-They are put behind our own packages on the path: NumPy and PyTorch are the same for both sides.
+Libraries are put behind our own packages on the path: NumPy and PyTorch are the same for both sides. Servers run in
+processes of their own, with their packages before ours.
 """
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -11,17 +13,60 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from meta_core.torchvision_operators import make_importable
+
 FOLDER = Path.home() / ".cache" / "shotput-benchmarks"
 PIP = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+ROOT = Path(__file__).parents[1]
+
+
+def folder_of(name: str, packages: Sequence[str], *options: str) -> Path:
+    """Where these packages are, installed if they were not yet."""
+    folder = FOLDER / name
+    if not folder.exists():
+        partial = folder.with_suffix(".partial")
+        subprocess.run([*PIP, "install", *options, "--target", partial, *packages], check=True)
+        partial.rename(folder)
+    return folder
 
 
 def installed(name: str, packages: Sequence[str]) -> None:
-    """Make packages importable that nothing else here needs."""
-    folder = FOLDER / name
-    if not folder.exists():
-        subprocess.run([*PIP, "install", "--target", folder, *packages], check=True)
-    if str(folder) not in sys.path:
-        sys.path.append(str(folder))
+    """Make packages importable that need nothing but each other and what we have."""
+    folder = str(folder_of(name, packages, "--no-deps"))
+    if folder not in sys.path:
+        sys.path.append(folder)
+
+
+def environment_of(name: str, packages: Sequence[str]) -> dict[str, str]:
+    """The environment of a process in which a server and all that it needs come before our packages."""
+    folder = folder_of(name, packages)
+    path = os.pathsep.join([str(folder), str(ROOT)])
+    return {**os.environ, "PYTHONPATH": path, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+
+
+def torchopt() -> Any:
+    """The library torchopt."""
+    installed("torchopt", ["torchopt==0.7.3", "optree", "graphviz"])
+    import torchopt  # noqa: PLC0415
+
+    return torchopt
+
+
+def higher() -> Any:
+    """The library higher."""
+    installed("higher", ["higher==0.2.1"])
+    import higher  # noqa: PLC0415
+
+    return higher
+
+
+def easyfsl_protonet() -> Any:
+    """The prototypical networks of easyfsl; what else it imports is for data and pictures."""
+    make_importable()
+    installed("easyfsl", ["easyfsl==1.5.0", "loguru"])
+    from easyfsl.methods.prototypical_networks import PrototypicalNetworks  # noqa: PLC0415
+
+    return PrototypicalNetworks
 
 
 def learn2learn_maml() -> Any:
