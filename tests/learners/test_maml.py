@@ -31,6 +31,41 @@ def test_adapting_is_stochastic_gradient_descent_on_the_support() -> None:
     assert_close(learner.predict(state, episode.x).log_probabilities, expected)
 
 
+@pytest.mark.parametrize("norm", ["group", "fixed"])
+def test_the_meta_gradient_does_not_depend_on_how_the_body_is_laid_out(norm: str) -> None:
+    """Beside the usual form: channels first, ReLU before pooling."""
+    torch.manual_seed(0)
+    body = build_backbone("conv4", (1, 16, 16), {"width": 8, "norm": norm}).double()
+    learner = build_learner("maml", body, {"steps": 2}, "classification")
+    episode = draw("classification", (1, 16, 16))
+    learner.meta_loss(episode).backward()
+    usual = [p.detach().clone(memory_format=torch.contiguous_format).requires_grad_() for p in body.parameters()]
+    head = torch.zeros(episode.support.ways or 0, 8, dtype=torch.double, requires_grad=True)
+    bias = torch.zeros(len(head), dtype=torch.double, requires_grad=True)
+    leaves = [*usual, head, bias]
+    for _ in range(2):
+        loss = F.cross_entropy(_usual_form(episode.support.x, leaves, norm), episode.support.y)
+        slopes = torch.autograd.grad(loss, leaves, create_graph=True)
+        leaves = [leaf - 0.1 * slope for leaf, slope in zip(leaves, slopes, strict=True)]
+    F.cross_entropy(_usual_form(episode.x, leaves, norm), episode.y).backward()
+    for parameter, expected in zip(body.parameters(), usual, strict=True):
+        assert expected.grad is not None
+        assert (parameter.grad - expected.grad).norm() <= 1e-3 * expected.grad.norm() + 1e-12
+
+
+def _usual_form(x: torch.Tensor, leaves: list[torch.Tensor], norm: str) -> torch.Tensor:
+    z = x
+    for block in range(4):
+        weight, bias, scale, shift = leaves[4 * block : 4 * block + 4]
+        z = F.conv2d(z, weight, bias, padding=1)
+        if norm == "group":
+            z = F.group_norm(z, 8, scale, shift)
+        else:
+            z = F.batch_norm(z, torch.zeros(8).double(), torch.ones(8).double(), scale, shift)
+        z = F.max_pool2d(F.relu(z), 2)
+    return F.linear(z.flatten(1), *leaves[-2:])
+
+
 def test_first_order_is_the_gradient_at_the_adapted_weights() -> None:
     learner, episode = build(("maml", {"steps": 2, "first_order": True}, "regression")), draw("regression")
     learner.meta_loss(episode).backward()
