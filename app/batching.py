@@ -24,6 +24,10 @@ MOST_WAITING = 1024
 """Requests beyond which new ones are refused."""
 MOST_TOGETHER = 64
 """Requests of one batch."""
+AT_ONCE = 8 * 1024
+"""Characters of an array that is read without another thread,"""
+FEW = 4
+"""and inputs that are."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +66,9 @@ class Batcher:
         started = time.perf_counter()
         self._reading += 1
         try:
-            item = await asyncio.to_thread(self._read, question)
+            item = self._read_at_once(question)
+            if item is None:
+                item = await asyncio.to_thread(self._read, question)
             finish = _finishing(question, item[0])
             because = await asyncio.to_thread(self._neighbours.explain, *item) if question.explain else None
         finally:
@@ -93,6 +99,14 @@ class Batcher:
         model = item[0]
         return metrics.base_label(self._engine.catalogue.get(model.base, model.tenant)), model.learner
 
+    def _read_at_once(self, question: Question) -> Item | None:
+        """Read what is read sooner than another thread would be woken: few numbers, for a model in memory."""
+        if not _is_small(question.inputs):
+            return None
+        model = self._cache.at_hand(question.tenant, question.model)
+        inputs = plain_inputs(question.inputs)
+        return (model, self._engine.read(model, inputs)) if model and len(inputs) <= FEW else None
+
     def _read(self, question: Question) -> Item:
         model = self._cache.get(question.tenant, question.model)
         return model, self._engine.read(model, plain_inputs(question.inputs))
@@ -104,6 +118,13 @@ class Batcher:
             return [*answers]
         except Exception as error:  # falls on the question that caused it alone, and is raised by its request
             return [error] if len(items) == 1 else [self._compute([item])[0] for item in items]
+
+
+def _is_small(inputs: list[Any] | ArrayInputs) -> bool:
+    """A short array, or few rows of a table: files are none, for little of them may become much."""
+    if isinstance(inputs, ArrayInputs):
+        return len(inputs.npy) <= AT_ONCE
+    return all(isinstance(row, dict) for row in inputs[: FEW + 1])
 
 
 def _note(batch: Sequence[tuple[Item, object]], waiting: int) -> None:

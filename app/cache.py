@@ -25,14 +25,22 @@ class ModelCache:
         self._changes = 0
         self._lock = threading.Lock()
 
+    def at_hand(self, tenant: str, id: str) -> AdaptedModel | None:
+        """A ready model if it is in memory. Raises `Gone`."""
+        with self._lock:
+            model = self._models.get((tenant, id))
+            if model is None:
+                return None
+            self._models.move_to_end((tenant, id))
+        metrics.CACHE_HITS.inc()
+        return _unexpired(model)
+
     def get(self, tenant: str, id: str) -> AdaptedModel:
         """A ready model. Raises `NotFound`, `NotReady`, `Unusable` or `Gone`."""
         with self._lock:
-            if (tenant, id) in self._models:
-                self._models.move_to_end((tenant, id))
-                metrics.CACHE_HITS.inc()
-                return _unexpired(self._models[tenant, id])
             changes = self._changes
+        if (known := self.at_hand(tenant, id)) is not None:
+            return known
         metrics.CACHE_MISSES.inc()
         model = self._load(tenant, id)
         with self._lock:

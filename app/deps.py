@@ -32,7 +32,7 @@ class Parts:
     wait_seconds: float
 
 
-def parts(request: Request) -> Parts:
+async def parts(request: Request) -> Parts:
     """The parts of the application that serves this request."""
     found: Parts = request.app.state.parts
     return found

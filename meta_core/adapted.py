@@ -1,6 +1,8 @@
 """Adapted models: what one support set taught one base model; immutable."""
 
+import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -38,6 +40,11 @@ class AdaptedModel:
     """Class means [C, D], by which to tell what is of no class; both None for regression."""
     state: State
     expires_at: str | None = None
+
+    @cached_property
+    def settings(self) -> str:
+        """The parameters as one string, by which learners are told apart."""
+        return json.dumps(self.params)
 
     @property
     def bytes(self) -> int:

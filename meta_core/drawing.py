@@ -18,7 +18,8 @@ def frame_drawing(grey: Pixels, size: int) -> Pixels | None:
     The paper is what the border shows (its median); ink is the contrast to it. The ink's bounding box is centred in
     a square and scaled to fill it up to a margin.
     """
-    paper = np.median(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
+    border = np.sort(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
+    paper = (border[(len(border) - 1) // 2] + border[len(border) // 2]) / 2  # np.median has five times the overhead
     ink = np.abs(grey - paper)
     strongest = ink.max()
     if strongest < 1e-3:

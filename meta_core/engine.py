@@ -277,7 +277,7 @@ class Engine:
     def learner_of(self, model: AdaptedModel) -> Learner:
         """The learner that made an adapted model."""
         base = self.catalogue.get(model.base, model.tenant)
-        return self._learner(base, model.learner, json.dumps(model.params), model.shape, model.task)
+        return self._learner(base, model.learner, model.settings, model.shape, model.task)
 
     def warm(self) -> None:
         """Load the newest version of every base model of fixed input shape, and run it on usual numbers of inputs."""
@@ -359,17 +359,18 @@ def _check_finite(state: State, calibration: float, quality: dict[str, Any]) -> 
 def _answers(prediction: Prediction, model: AdaptedModel) -> list[Answer]:
     classes = model.classes
     if isinstance(prediction, Gaussian):
-        _check_answers(prediction.mean + prediction.variance)
+        _check_answers((prediction.mean + prediction.variance).tolist())
         return _targets(prediction, model.width)
-    probabilities = prediction.log_probabilities.exp()  # [Q, C]
-    _check_answers(probabilities)
+    rows = prediction.log_probabilities.exp().tolist()  # [Q, C]
+    _check_answers(rows)
     names = [class_name(label) for label in classes]
-    return [_class_answer(row, classes, names) for row in probabilities.tolist()]
+    return [_class_answer(row, classes, names) for row in rows]
 
 
-def _check_answers(values: Tensor) -> None:
-    for index in (~values.isfinite().all(-1)).nonzero().flatten().tolist()[:1]:
-        raise InvalidExample(index, "the model has no finite answer to it; it is too far from the support set")
+def _check_answers(rows: list[list[float]]) -> None:
+    for index, row in enumerate(rows):
+        if not math.isfinite(sum(row)):
+            raise InvalidExample(index, "the model has no finite answer to it; it is too far from the support set")
 
 
 def _class_answer(row: list[float], classes: tuple[Label, ...], names: list[str]) -> Answer:

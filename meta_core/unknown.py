@@ -64,7 +64,7 @@ def learn_novelty(support: Support, told: tuple[Tensor, Categorical] | None) -> 
     unknown = _features(away.masked_fill(own, torch.inf).amin(-1), others.amax(-1) - others.logsumexp(-1), unit)
     weights, bias = _discriminant(known, unknown)
     novelty = Novelty(unit=unit, weights=weights, bias=bias, left_out=())
-    return replace(novelty, left_out=tuple(kept(torch.from_numpy(_odds(novelty, known)))))
+    return replace(novelty, left_out=tuple(kept(torch.from_numpy(_odds([novelty], known[None])[0]))))
 
 
 def class_means(support: Support) -> Tensor:
@@ -84,14 +84,16 @@ def unknown_of(
     for alike in groups.values():
         z = torch.stack([queries[i].flatten(1) for i in alike])  # [M, Q, D]
         away = torch.cdist(z, torch.stack([means[i] for i in alike])).square().amin(-1)  # [M, Q]
-        for i, squared in zip(alike, away, strict=True):
-            features = _features(squared, answers[i].log_probabilities.amax(-1), novelties[i].unit)
-            found[i] = _odds(novelties[i], features).tolist()
+        log_p = torch.stack([answers[i].log_probabilities for i in alike]).amax(-1)  # [M, Q]
+        units = torch.tensor([[novelties[i].unit] for i in alike], dtype=torch.double)
+        rates = _odds([novelties[i] for i in alike], _features(away, log_p, units))
+        for i, row in zip(alike, rates.tolist(), strict=True):
+            found[i] = row
     return found
 
 
-def _features(squared: Tensor, log_p: Tensor, unit: float) -> Array:
-    """Distance and doubt, [Q, 2]."""
+def _features(squared: Tensor, log_p: Tensor, unit: float | Tensor) -> Array:
+    """Distance and doubt, [..., Q, 2]."""
     distance = (squared.double().cpu() / unit).clamp(1e-6, 1e6).log()
     sure = log_p.double().cpu()
     doubt = ((-sure.expm1()).clamp(min=1e-12).log() - sure).clamp(-MOST_DOUBT, MOST_DOUBT)
@@ -99,8 +101,11 @@ def _features(squared: Tensor, log_p: Tensor, unit: float) -> Array:
     return both
 
 
-def _odds(novelty: Novelty, features: Array) -> Array:
-    odds: Array = 1 / (1 + np.exp(-np.clip(features @ np.array(novelty.weights) + novelty.bias, -30, 30)))
+def _odds(novelties: Sequence[Novelty], features: Array) -> Array:
+    """The probability of being unknown [M, Q] by features [M, Q, 2] of each of M tasks."""
+    weights = np.array([novelty.weights for novelty in novelties])[:, :, None]  # [M, 2, 1]
+    bias = np.array([[novelty.bias] for novelty in novelties])
+    odds: Array = 1 / (1 + np.exp(-np.clip((features @ weights)[:, :, 0] + bias, -30, 30)))
     return odds
 
 

@@ -87,7 +87,7 @@ class ImageModality(Modality):
     def _frame(self, index: int, pixels: Pixels) -> Pixels:
         size = self.config.size
         if self.config.framing == "drawing":
-            framed = frame_drawing(pixels.mean(-1), size)
+            framed = frame_drawing(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels.mean(-1), size)
             if framed is None:
                 raise InvalidExample(index, "the image is blank: every pixel has the same value")
             return framed[:, :, None]
@@ -167,11 +167,12 @@ def _from_numbers(value: Any, channels: int, limits: Limits) -> Pixels:
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or not pixels.size:
         raise _Unreadable(f"an array image is [H][W] or [H][W][1 or 3]; found shape {list(np.shape(value))}")
     _check_size(pixels.shape[1], pixels.shape[0], limits)
-    if not np.isfinite(pixels).all():
+    low, high = pixels.min(), pixels.max()  # NaN if there is any
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise _Unreadable("the image holds NaN or infinity")
-    if pixels.min() < 0 or pixels.max() > 255:
-        raise _Unreadable(f"pixel values are 0–255 (or 0–1); found {pixels.min():g} to {pixels.max():g}")
-    pixels = pixels / np.float32(255 if pixels.max() > 1 else 1)
+    if low < 0 or high > 255:
+        raise _Unreadable(f"pixel values are 0–255 (or 0–1); found {low:g} to {high:g}")
+    pixels = pixels / np.float32(255 if high > 1 else 1)
     if pixels.shape[2] == channels:
         return pixels
     return pixels.mean(2, keepdims=True) if channels == 1 else np.repeat(pixels, 3, axis=2)
