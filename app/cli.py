@@ -15,7 +15,7 @@ from rich.console import Console
 from typer import Argument, Option
 from typer.core import TyperGroup
 
-from app import cli_check, cli_datasets, cli_keys, cli_tenants, examples, processes, supervisor
+from app import cli_check, cli_datasets, cli_keys, cli_models, cli_tenants, examples, processes, supervisor
 from app.client import Client, Refused
 from app.examples import Examples
 from app.output import fail, print_json, print_record, print_rows, print_table, scores_sentence
@@ -65,7 +65,9 @@ def main() -> None:
 
 cli.add_typer(cli_keys.commands, name="keys")
 cli.add_typer(cli_tenants.commands, name="tenants")
-cli.command()(cli_check.check)
+cli.add_typer(cli_models.commands, name="examples")
+for command in (cli_models.versions, cli_models.suggest, cli_models.aliases, cli_check.check):
+    cli.command()(command)
 
 
 @cli.command()
@@ -131,7 +133,7 @@ def adapt(
 
 @cli.command()
 def predict(
-    model: Annotated[str, Argument(help="Id of an adapted model, mdl_…")],
+    model: Annotated[str, Argument(help="Id of an adapted model, mdl_…, or an alias.")],
     sources: Annotated[
         list[Path], Argument(metavar="INPUTS...", help="Files, folders of files, a CSV or a JSON file.")
     ],

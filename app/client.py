@@ -49,9 +49,17 @@ class Client:
         with file.open("rb") as content:
             return self._request("POST", path, content=content, params=given, timeout=httpx.Timeout(None, connect=5))
 
-    def adapt(self, body: dict[str, Any]) -> dict[str, Any]:
+    def put(self, path: str, body: dict[str, Any]) -> Any:
+        """Set what is under a path."""
+        return self._request("PUT", path, json=body)
+
+    def post(self, path: str, body: dict[str, Any]) -> Any:
+        """The answer to a question."""
+        return self._request("POST", path, json=body)
+
+    def adapt(self, body: dict[str, Any] | None, path: str = "/adapt", method: str = "POST") -> dict[str, Any]:
         """The adapted model that a request makes, however long it takes."""
-        model: dict[str, Any] = self._request("POST", "/adapt", json=body)
+        model: dict[str, Any] = self._request(method, path, **({} if body is None else {"json": body}))
         if model["status"] in UNFINISHED:
             while self.get(f"/jobs/{model['id']}", wait=20)["status"] in UNFINISHED:
                 pass
@@ -63,7 +71,7 @@ class Client:
 
     def predict(self, body: dict[str, Any]) -> dict[str, Any]:
         """Answers to the inputs of a request."""
-        answers: dict[str, Any] = self._request("POST", "/predict", json=body)
+        answers: dict[str, Any] = self.post("/predict", body)
         return answers
 
     def _request(self, method: str, path: str, **content: Any) -> Any:

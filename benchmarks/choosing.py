@@ -9,10 +9,11 @@ python -m benchmarks.choosing [--repeats 2] [--home FOLDER]
 
 import argparse
 import csv
+import functools
 import json
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,7 @@ def main() -> None:
     write("choosing", f"python -m benchmarks.choosing --repeats {given.repeats}", rows)
 
 
+@functools.cache
 def shipped(name: str) -> Base:
     """A base model that comes with the program."""
     return unpack_base((SHIPPED / f"{name}.safetensors").read_bytes())
@@ -194,6 +196,18 @@ def _cell(text: str) -> float | str:
         return text
 
 
+@functools.lru_cache(maxsize=16)
+def usual(base: Base, task: Task, shape: tuple[int, ...]) -> dict[str, Learner]:
+    """Every learner that is not chosen."""
+    return usable_learners(base, task, shape, costly=False)
+
+
+@functools.lru_cache(maxsize=32)
+def built(base: Base, name: str, params: str, shape: tuple[int, ...], task: Task) -> Learner:
+    """A learner by its name and parameters."""
+    return base.learner_for(name, json.loads(params), shape, task)
+
+
 @torch.no_grad()
 def tried(source: Source, repeats: int) -> Iterator[Trial]:
     """Tasks of every size, even and uneven by turns."""
@@ -212,12 +226,12 @@ def tried(source: Source, repeats: int) -> Iterator[Trial]:
         if not even:
             episode = replace(episode, support=unbalanced(episode.support, rng))
         shape = source.shape or tuple(episode.x.shape[1:])
-        usable = usable_learners(source.base, episode.support.task, shape, costly=False)
+        usable = usual(source.base, episode.support.task, shape)
         found = list(experiences(episode, source.base, usable, dataset=source.dataset, number=number))
         members = THREE[episode.support.task]
         combined = {}
         for name in COMBINED:
-            learner = source.base.learner_for(name, {"members": members}, shape, episode.support.task)
+            learner = built(source.base, name, json.dumps({"members": members}), shape, episode.support.task)
             state, held_out = adapt_and_leave_out(learner, episode.support)
             combined[name] = held_out, learner.predict(state, episode.x)
         yield Trial(source, shots, even, episode, shape, found, combined)
@@ -227,6 +241,7 @@ def choices(trials: Sequence[Trial]) -> Iterator[dict[str, Any]]:
     """Ranks and regrets, combinations beside members, and how far what models say of themselves is true."""
     said: list[tuple[Trial, dict[str, Said]]] = []
     for dataset in dict.fromkeys(trial.source.dataset for trial in trials):
+        print("without", dataset, flush=True)
         others = [one for trial in trials if trial.source.dataset != dataset for one in trial.found]
         selection = learn(others, {})
         own = (trial for trial in trials if trial.source.dataset == dataset)
@@ -255,12 +270,9 @@ def fixed(trial: Trial, selection: Selection) -> dict[str, Said]:
 def chosen(trial: Trial, selection: Selection) -> Said:
     """What the service would answer."""
     base, support = trial.source.base, trial.episode.support
-    built: dict[str, Learner] = {}
 
-    def build(name: str, params: Any) -> Learner:
-        key = f"{name}{params}"
-        built[key] = built.get(key) or base.learner_for(name, dict(params), trial.shape, support.task)
-        return built[key]
+    def build(name: str, params: Mapping[str, Any]) -> Learner:
+        return built(base, name, json.dumps(params), trial.shape, support.task)
 
     names = auto.candidates(base, support.task, auto.AutoConfig())
     choice = auto.choose(names, build, support, selection, base=base, budget_ms=auto.AutoConfig().budget_ms)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 
 from app import examples
 from app.cli import cli, pairs
+from app.cli_models import weights
 from app.settings import Settings, documentation
 from meta_core.base import unpack_base
 from meta_core.errors import InvalidParameter, InvalidTask
@@ -20,6 +22,7 @@ from tests.running import ROOT, SHOTPUT, Up, shotput, start
 from worker.settings import Settings as WorkerSettings
 
 COMMANDS = ["up", "api", "worker", "adapt", "predict", "models", "bases", "learners", "meta-train", "evaluate"]
+COMMANDS += ["examples", "versions", "suggest", "aliases"]
 TABLE = "length,colour,kind\n1.4,white,small\n1.3,white,small\n4.7,blue,large\n4.5,,large\n"
 WAVES = ["meta-train", "waves", "--dataset", "sinusoids", "--learner", "cnp", "--backbone", "identity"]
 QUICK = ["--training", "shots=5", "--training", "validation_tasks=2", "--training", "validate_every=5"]
@@ -106,6 +109,31 @@ def test_a_table_is_learned_asked_listed_and_forgotten(up: Up, table: Path) -> N
     gone = shotput("predict", id, table, *url, home=up.home)
     assert gone.returncode == 1
     assert gone.stderr.startswith("shotput: Gone: ")
+
+
+def test_a_model_grows_example_by_example_under_one_name(up: Up, table: Path, tmp_path: Path) -> None:
+    def said(*words: str | Path) -> dict[str, Any]:
+        done = shotput(*words, "--url", up.url, "--json", home=up.home)
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
+
+    more = tmp_path / "more.csv"
+    more.write_text("length,colour,kind\n9.1,grey,huge\n9.4,grey,huge\n")
+    first = said("adapt", table, "--base", "table", "--target", "kind")
+    second = said("examples", "add", first["id"], more, "--target", "kind")
+    assert second["shots"] == {"huge": 2, "large": 2, "small": 2}
+    third = said("examples", "remove", second["id"], "5")
+    assert [one["id"] for one in said("versions", first["id"])["data"]] == [first["id"], second["id"], third["id"]]
+    suggested = said("suggest", third["id"], table, "--target", "kind", "--count", "2")["suggestions"]
+    assert len({one["index"] for one in suggested}) == 2
+    alias = said("aliases", "kinds", f"{first['id']}=3", third["id"])
+    assert alias["models"] == {first["id"]: 0.75, third["id"]: 0.25}
+    assert said("predict", "kinds", table, "--target", "kind")["alias"] == "kinds"
+    gone = shotput("aliases", "kinds", "--delete", "--url", up.url, home=up.home)
+    assert gone.stdout == "kinds is deleted\n"
+    with pytest.raises(InvalidParameter, match="a weight is a number; found 'much'"):
+        weights(["mdl_1=much"])
 
 
 def test_an_error_about_an_example_names_its_line(up: Up, tmp_path: Path) -> None:
