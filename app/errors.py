@@ -9,6 +9,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match
+from starlette.types import Scope
 
 from meta_core.errors import (
     CorruptArtifact,
@@ -47,6 +49,7 @@ STATUS: dict[type[MetaError], int] = {
     DownloadFailed: 502,
     CorruptArtifact: 500,
 }
+METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 RETRY_AFTER = {409: "1", 503: "5"}
 
 log = logging.getLogger("shotput.api")
@@ -161,7 +164,18 @@ def http_problem(request: Request, error: HTTPException) -> JSONResponse:
         405: f"{request.url.path} does not take {request.method}",
     }.get(status, str(error.detail))
     code = codes.get(status, "invalid_request")
-    return problem(request, status, code, detail, headers=error.headers)
+    headers = {"Allow": ", ".join(sorted(_methods(request)))} if status == 405 else error.headers
+    return problem(request, status, code, detail, headers=headers)
+
+
+def _methods(request: Request) -> set[str]:
+    """All that this path takes; the framework names those of the first of its routes alone."""
+    asked = ({**request.scope, "method": method} for method in METHODS)
+    return {scope["method"] for scope in asked if any(_fits(route, scope) for route in request.app.routes)}
+
+
+def _fits(route: BaseRoute, scope: Scope) -> bool:
+    return route.matches(scope)[0] == Match.FULL
 
 
 async def _redis_error(request: Request, error: Exception) -> JSONResponse:

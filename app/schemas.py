@@ -6,12 +6,13 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
+from meta_core.config import Typed
 from meta_core.errors import InvalidRequest
 
 MOST_INPUTS = 100_000
 
 
-class Strict(BaseModel):
+class Strict(Typed):
     """A body in which an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid")

@@ -1,6 +1,6 @@
 """Adapts while everything under them is broken at random: what was accepted is finished, once, and the same.
 
-python -m benchmarks.chaos [--adapts 2000] [--faults 40] [--seed 0]
+python -m benchmarks.chaos [--adapts 2000] [--faults 40] [--seed 0] [--store s3://bucket/folder]
 
 Eight clients send adapts with an `Idempotency-Key` each, and repeat what is not answered, to two API processes with two
 workers and a Redis. After every so many accepted ones something happens to the service (`benchmarks/faults.py`).
@@ -59,22 +59,32 @@ def main() -> None:
     arguments.add_argument("--adapts", type=int, default=2000)
     arguments.add_argument("--faults", type=int, default=40)
     arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument(
+        "--store", help="URL of an empty place in an object store, in place of a folder on a small disk"
+    )
     given = arguments.parse_args()
     rng = random.Random(given.seed)
-    kinds = [list(FAULTS)[i % len(FAULTS)] for i in range(given.faults)]
+    possible = [kind for kind in FAULTS if given.store is None or kind != "disk full"]
+    kinds = [possible[i % len(possible)] for i in range(given.faults)]
     rng.shuffle(kinds)
     with tempfile.TemporaryDirectory(prefix="shotput") as folder:
-        row = run(Path(folder), given.adapts, kinds, rng)
+        row = run(Path(folder), given.adapts, kinds, rng, store=given.store)
     command = f"python -m benchmarks.chaos --adapts {given.adapts} --faults {given.faults} --seed {given.seed}"
-    write("chaos", command, [row])
+    if given.store is None:
+        write("chaos", command, [row])
+    else:
+        write("chaos_s3", f"{command} --store {given.store}", [row])
     sys.exit(any(row[what] for what in ("lost", "doubled", "different answers")))
 
 
-def run(folder: Path, adapts: int, kinds: Sequence[str], rng: random.Random, apis: int = 2) -> dict[str, Any]:
+def run(
+    folder: Path, adapts: int, kinds: Sequence[str], rng: random.Random, *, apis: int = 2, store: str | None = None
+) -> dict[str, Any]:
     """So many adapts with these faults spread over them; the books, balanced."""
-    store = folder / "store"
-    with small_disk(store) as mounted:
-        ground = Ground(folder, apis=apis, disk=store if mounted else None)
+    place = folder / "store"
+    with small_disk(place) as mounted:
+        settings = {"SHOTPUT_STORE": store} if store else {}
+        ground = Ground(folder, apis=apis, disk=place if mounted and not store else None, **settings)
         try:
             ground.wait_until_ready()
             books, started = Books(), time.monotonic()
@@ -147,9 +157,16 @@ def balance(ground: Ground, books: Books, seconds: float) -> dict[str, Any]:
         "faults": sum(books.faults.values()),
         **dict(books.faults),
         "requests repeated": dict(books.repeats),
-        "disk": "its own file system" if ground.disk else "RLIMIT_FSIZE: a file system of its own needs root",
+        "disk": place_of(ground),
         "load": os.getloadavg()[0],
     }
+
+
+def place_of(ground: Ground) -> str:
+    """Where the store was, and how it was filled."""
+    if url := ground.settings.get("SHOTPUT_STORE"):
+        return url
+    return "its own file system" if ground.disk else "RLIMIT_FSIZE: a file system of its own needs root"
 
 
 def ended(client: httpx.Client, id: str, deadline: float) -> dict[str, Any]:

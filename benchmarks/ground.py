@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from meta_core.store import Store
 from tests.running import free_port
 from tests.worker.site import Process, Site, until
 
@@ -30,11 +31,13 @@ class Ground(Site):
         super().__init__(folder)
         self.disk = disk
         self.settings = settings
+        if url := settings.get("SHOTPUT_STORE"):
+            self.store = Store(url)
         self.ports = [free_port() for _ in range(apis)]
         self.urls = [f"http://127.0.0.1:{port}" for port in self.ports]
         self.apis = [self._start_api(port) for port in self.ports]
         for _ in range(workers):
-            self.start_worker("adapt")
+            self.start_worker("adapt", **settings)
         self._ended = threading.Event()
         self._keeper = threading.Thread(target=self._keep)
         self._keeper.start()
@@ -66,7 +69,7 @@ class Ground(Site):
                     self.apis[i] = self._start_api(self.ports[i])
             for worker in [worker for worker in self.workers if worker.poll() is not None]:
                 self.workers.remove(worker)
-                self.start_worker("adapt")
+                self.start_worker("adapt", **self.settings)
 
 
 def ready(url: str) -> bool:

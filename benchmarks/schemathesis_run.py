@@ -37,7 +37,7 @@ def _command(arguments: argparse.Namespace, port: int, key: str) -> list[str]:
         *(arguments.program, "run", f"http://127.0.0.1:{port}/openapi.json"),
         *("-H", f"Authorization: Bearer {key}", "--phases", arguments.phases, "--seed", arguments.seed),
         *("--checks", "all", "--exclude-checks", "positive_data_acceptance"),
-        *("--max-examples", str(arguments.examples), "--request-timeout", "30", "--continue-on-failure"),
+        *("--max-examples", str(arguments.examples), "--request-timeout", "90", "--continue-on-failure"),
     ]
 
 

@@ -1,9 +1,11 @@
 """Settings of a learner, backbone, modality or dataset: validated once, and their own JSON Schema."""
 
+import typing
 from collections.abc import Mapping
 from typing import Any, Self
 
 import pydantic
+from pydantic_core import PydanticCustomError
 
 from meta_core.errors import InvalidParameter, shown
 
@@ -11,7 +13,21 @@ MADE_WITH_THE_WEIGHTS: dict[str, Any] = {"x-when": "meta-train"}
 """Put into `json_schema_extra` of a field that shapes the weights: it cannot be changed at `/adapt`."""
 
 
-class Config(pydantic.BaseModel):
+class Typed(pydantic.BaseModel):
+    """A model in which true and false are no numbers; pydantic would take them for 1 and 0."""
+
+    @pydantic.field_validator("*", mode="before")
+    @classmethod
+    def _no_number(cls, value: Any, field: pydantic.ValidationInfo) -> Any:
+        if isinstance(value, bool) and field.field_name is not None:
+            annotation = cls.model_fields[field.field_name].annotation
+            kinds = {annotation, *typing.get_args(annotation)}
+            if kinds & {int, float} and bool not in kinds:
+                raise PydanticCustomError("number_type", "Input should be a number")
+        return value
+
+
+class Config(Typed):
     """Immutable settings; an unknown name is an error that lists the known ones."""
 
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

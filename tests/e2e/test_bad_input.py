@@ -175,6 +175,9 @@ def test_asking_a_model_that_is_none_is_not_found(service: Service, model: str) 
 def test_unknown_paths_and_methods_are_problems_too(service: Service) -> None:
     check(service.client.get("/nothing"), 404, "/docs", "")
     check(service.client.put("/adapt"), 405, "PUT", "")
+    refused = service.client.put("/bases/omniglot")
+    check(refused, 405, "PUT", "")
+    assert refused.headers["Allow"] == "GET, PATCH"
 
 
 @pytest.mark.parametrize(
@@ -188,6 +191,7 @@ def test_unknown_paths_and_methods_are_problems_too(service: Service) -> None:
         ({"learner": "protonet"}, 422, "not regression"),
         ({"name": "../x"}, 422, "/name"),
         ({"training": {"steps": 0}}, 422, "steps"),
+        ({"training": {"seed": True}}, 422, "a number"),
         ({"dataset": "images", "dataset_params": {"path": "../../etc"}}, 422, "path"),
     ],
 )
