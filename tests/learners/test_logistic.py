@@ -87,5 +87,5 @@ def test_of_many_classes_leaving_one_out_moves_those_that_matter() -> None:
     slow = answers(super(type(learner), learner).leave_one_out(support, left_out)).detach()
     true = torch.arange(len(left_out)), support.y[left_out]
     state, fast = learner.adapt_and_leave_out(support, left_out)
-    assert_close(answers(fast)[true], slow[true], rtol=0, atol=0.05)
+    assert_close(answers(fast)[true], slow[true], rtol=0, atol=0.1)
     assert_close(state["weight"], learner.adapt(support)["weight"].detach(), rtol=0, atol=1e-6)
