@@ -31,6 +31,7 @@ from meta_core.modality import Description, Modality
 from meta_core.onnx_form import fastest
 from meta_core.orders import Order, Result
 from meta_core.quality import HeldOut, adapt_and_leave_out, scores, sparable
+from meta_core.raw import pack_raw
 from meta_core.selection import Selection, known_as, load_selection
 from meta_core.task_features import task_features
 from meta_core.together import encode_together, predict_together
@@ -94,6 +95,8 @@ class Engine:
         description = base.spec.description or modality.describe(request.inputs)
         x = modality.read(request.inputs, description)
         tensors = {"x": x, "y": labels.y} | _read_unlabelled(request.unlabelled, modality, description)
+        if modality.recover(x[:1]) is None:
+            tensors |= pack_raw([*request.inputs, *request.unlabelled])
         name, params = self.settle(
             base,
             learner=request.learner,

@@ -17,6 +17,7 @@ from meta_core.ids import result_key
 from meta_core.kept import EMBEDDINGS, encode_support, load_support, split_kept
 from meta_core.labels import Labels, read_labels
 from meta_core.orders import checked_header, next_version
+from meta_core.raw import pack_raw, unpack_raw, without_raw
 from meta_core.store import Store
 from meta_core.suggestion import Suggestion, suggest
 from meta_core.types import Support
@@ -85,7 +86,10 @@ def with_examples(
     modality = engine.catalogue.get(source.record["base"], source.tenant).modality(engine.limits)
     x = torch.cat([source.tensors["x"], modality.read(inputs, source.header["description"])])
     record = _record(engine, source, together, learner) | {"change": {"added": len(inputs)}}
-    return record, pack(source.tensors | {"x": x, "y": together.y}, source.header)
+    tensors = without_raw(source.tensors) | {"x": x, "y": together.y}
+    if (sent := unpack_raw(source.tensors)) is not None:
+        tensors |= pack_raw([*sent[: len(before)], *inputs, *sent[len(before) :]])
+    return record, pack(tensors, source.header)
 
 
 def without_example(engine: Engine, source: Source, index: int) -> tuple[Record, bytes]:
@@ -95,7 +99,12 @@ def without_example(engine: Engine, source: Source, index: int) -> tuple[Record,
         raise NotFound(f"{source.record['id']} has no example {index}; they are 0–{len(labels) - 1}, in their order")
     together = read_labels(labels[:index] + labels[index + 1 :], source.record["task"])
     keep = torch.arange(len(labels)) != index
-    tensors = {name: value[keep] if name in ("x", EMBEDDINGS["x"]) else value for name, value in source.tensors.items()}
+    tensors = {
+        name: value[keep] if name in ("x", EMBEDDINGS["x"]) else value
+        for name, value in without_raw(source.tensors).items()
+    }
+    if (sent := unpack_raw(source.tensors)) is not None:
+        tensors |= pack_raw(sent[:index] + sent[index + 1 :])
     record = _record(engine, source, together, None) | {"change": {"removed": index}}
     return record, pack(tensors | {"y": together.y}, source.header)
 

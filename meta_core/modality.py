@@ -42,6 +42,10 @@ class Modality(ABC):
         Raises `InvalidExample` naming the first bad one.
         """
 
+    def recover(self, x: Tensor) -> Sequence[Any] | None:
+        """Inputs that are read as `x` [N, *shape] and tell all that was sent; None where reading loses some of it."""
+        return None
+
     def shape_like(self, usual: Shape) -> Shape | None:
         """Shape of inputs that the usual settings read as `usual`; None where only the inputs themselves tell."""
         return usual if self.config == self.Config() else None

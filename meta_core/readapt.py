@@ -1,17 +1,22 @@
 """Moving adapted models to another version of their base model, from the support sets that were kept."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+import torch
+from torch import Tensor
 
 from meta_core.artifact import pack
 from meta_core.base import Base
 from meta_core.engine import Engine
-from meta_core.errors import CorruptArtifact, InvalidRequest, InvalidTask, NotFound, Unusable
+from meta_core.errors import CorruptArtifact, InvalidExample, InvalidRequest, InvalidTask, NotFound, Unusable
 from meta_core.expiry import note_expiry
 from meta_core.ids import id_within, result_key, support_key
 from meta_core.kept import load_support
+from meta_core.modality import Description
 from meta_core.orders import Order, Result, finish, load_outcome, next_version, note_version, now, results_of
+from meta_core.raw import pack_raw, unpack_raw
 from meta_core.store import Store
 
 log = logging.getLogger(__name__)
@@ -39,8 +44,8 @@ MOST_TOLD = 1000
 def plan(engine: Engine, store: Store, order: Order, record: Record, to: str) -> tuple[Order, bytes]:
     """An order under the id of `order` that adapts again what `record` shows, on the base model `to`; its support set.
 
-    Raises `InvalidTask` when the stored support set, which is tensors, cannot serve the other version: it reads its
-    inputs differently, or was not kept; `NotFound` when one of the versions is gone.
+    A version that reads its inputs differently reads them again, as they were sent. Raises `InvalidTask` when the
+    support set cannot serve it, or was not kept; `NotFound` when one of the versions is gone.
     """
     old = engine.catalogue.get(record["base"], order.tenant)
     new = engine.catalogue.get(to, order.tenant)
@@ -50,10 +55,20 @@ def plan(engine: Engine, store: Store, order: Order, record: Record, to: str) ->
         inputs, header = load_support(store, order.tenant, record)
     except NotFound:
         raise InvalidTask(f"the support set of {record['id']} was not kept; adapt again from the examples") from None
-    _check(record["id"], old, new, tuple(inputs["x"].shape[1:]))
-    name, params = _learner(record, old, new)
     moved = {key: record[key] for key in KEPT if key in record}
-    moved |= {"base": new.reference, "learner": name, "params": params, "readapted_from": record["id"]}
+    if difference := _difference(old, new):
+        inputs, description = _read_again(engine, old, new, inputs, f"{record['id']}: {difference}")
+        header = {**header, "description": description}
+        moved.pop("described_by", None)
+    _check_shape(record["id"], new, tuple(inputs["x"].shape[1:]))
+    name, params = _learner(record, old, new)
+    moved |= {
+        "base": new.reference,
+        "modality": new.spec.modality,
+        "learner": name,
+        "params": params,
+        "readapted_from": record["id"],
+    }
     moved |= next_version(record)
     support = pack(inputs, {**header, "base": new.reference})
     return Order(
@@ -117,18 +132,45 @@ def _name(record: Record) -> str:
     return str(record["base"]).partition("@")[0]
 
 
-def _check(id: str, old: Base, new: Base, shape: tuple[int, ...]) -> None:
-    """Raises `InvalidTask` unless both versions make the same tensors of the same inputs."""
+def _difference(old: Base, new: Base) -> str:
+    """In what two versions may make other tensors of the same inputs; empty where they make the same."""
     for what, before, after in (
         ("modality", old.spec.modality, new.spec.modality),
         ("preprocessing", _preprocessing(old), _preprocessing(new)),
         ("description of inputs", old.spec.description, new.spec.description),
     ):
         if before != after:
-            raise InvalidTask(
-                f"{id} cannot be moved from {old.reference} to {new.reference}: its support set is kept as it was "
-                f"read, and the {what} differs ({before} and {after}); adapt again from the examples themselves"
-            )
+            return f"the {what} differs ({before} and {after})"
+    return ""
+
+
+def _read_again(
+    engine: Engine, old: Base, new: Base, tensors: dict[str, Tensor], difference: str
+) -> tuple[dict[str, Tensor], Description]:
+    """The support set as another version reads it, and by which description. Raises `InvalidTask`."""
+    refused = f"from {old.reference} to {new.reference} cannot be moved {difference}, and "
+    modality = new.modality(engine.limits)
+    sent = _sent(old, tensors)
+    if sent is None:
+        raise InvalidTask(refused + "its examples are kept only as they were read; adapt again from the examples")
+    known = len(tensors["y"])
+    try:
+        description = new.spec.description or modality.describe(sent[:known])
+        x = modality.read(sent, description)
+    except InvalidExample as error:
+        raise InvalidTask(f"{refused}example {error.index} cannot be read so: {error.detail}") from None
+    parts = {"x": x[:known], "y": tensors["y"], **({"unlabelled": x[known:]} if len(x) > known else {})}
+    return parts | (pack_raw(sent) if modality.recover(x[:1]) is None else {}), description
+
+
+def _sent(base: Base, tensors: dict[str, Tensor]) -> Sequence[Any] | None:
+    """The inputs of a support set as they were sent, labelled ones first; None where they were not kept."""
+    x = torch.cat([tensors[part] for part in ("x", "unlabelled") if part in tensors])
+    kept = unpack_raw(tensors)
+    return base.modality().recover(x) if kept is None else kept
+
+
+def _check_shape(id: str, new: Base, shape: tuple[int, ...]) -> None:
     if new.spec.shape and new.spec.shape != shape:
         raise InvalidTask(
             f"{new.reference} takes inputs of shape {list(new.spec.shape)}; those of {id} are {list(shape)}"

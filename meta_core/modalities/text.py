@@ -45,6 +45,10 @@ class TextModality(Modality):
         """Bytes [N, max_bytes], uint8."""
         return write_bytes([self._bytes(index, value) for index, value in enumerate(inputs)], self.config.max_bytes)
 
+    def recover(self, x: Tensor) -> Sequence[Any]:
+        """The texts."""
+        return read_texts(x)
+
     def _bytes(self, index: int, value: Any) -> bytes:
         text = _decoded(index, value)
         most = self.config.max_bytes

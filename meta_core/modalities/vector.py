@@ -47,6 +47,10 @@ class VectorModality(Modality):
             x = (x - np.asarray(description["mean"])) / np.asarray(description["std"])
         return torch.from_numpy(x.astype(np.float32))
 
+    def recover(self, x: Tensor) -> Sequence[Any] | None:
+        """The numbers, where they are taken as they are."""
+        return None if self.config.standardise else list(x.numpy())
+
 
 def _read(inputs: Sequence[Any], length: int | None, limits: Limits) -> npt.NDArray[np.float64]:
     rows = [_row(index, value) for index, value in enumerate(inputs)]
