@@ -52,9 +52,9 @@ class Combination(Learner):
     def __init__(self, backbone: Backbone, config: MembersConfig, task: Task) -> None:
         super().__init__(backbone, config, task)
         self.members = nn.ModuleList(_member(member, backbone, task) for member in _members(config, task))
-        self.most_left_out = min(member.most_left_out for member in self._each())  # type: ignore[misc]
-        self.first_order = next((member.first_order for member in self._each() if member.first_order), "")
-        self.without_gradient = next((m.without_gradient for m in self._each() if m.without_gradient), "")
+        self.most_left_out = min(member.most_left_out for member in self.each())  # type: ignore[misc]
+        self.first_order = next((member.first_order for member in self.each() if member.first_order), "")
+        self.without_gradient = next((m.without_gradient for m in self.each() if m.without_gradient), "")
 
     @classmethod
     def parts(cls, values: Mapping[str, Any], task: Task) -> Sequence[str]:
@@ -66,7 +66,7 @@ class Combination(Learner):
 
     def take_weights(self, name: str, config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
         """Members of that name take the weights, unless they were asked for with other settings."""
-        for asked, member in zip(_members(self.config, self.task), self._each(), strict=True):
+        for asked, member in zip(_members(self.config, self.task), self.each(), strict=True):
             if member.name != name:
                 continue
             if member.config == type(member.config).parse(config, f"learner {name}"):
@@ -76,16 +76,22 @@ class Combination(Learner):
 
     def adapt_members(self, support: Support) -> State:
         """The states of all members, prefixed by their positions."""
-        states = [member.adapt(support) for member in self._each()]
+        states = [member.adapt(support) for member in self.each()]
         return {f"{i}.{name}": value for i, state in enumerate(states) for name, value in state.items()}
 
-    def ask_members(self, state: State, z: Tensor) -> list[Prediction]:
-        """The answers of each."""
-        return [
-            member.predict({name[len(p) :]: value for name, value in state.items() if name.startswith(p)}, z)
-            for i, member in enumerate(self._each())
-            for p in (f"{i}.",)
-        ]
+    def predict(self, state: State, z: Tensor) -> Prediction:
+        """What the members answer, mixed."""
+        own = zip(self.each(), self.states_of(state), strict=True)
+        return self.mix(state, [member.predict(part, z) for member, part in own])
+
+    def states_of(self, state: State) -> list[State]:
+        """That of each member."""
+        prefixes = [f"{i}." for i in range(len(self.members))]
+        return [{name[len(p) :]: value for name, value in state.items() if name.startswith(p)} for p in prefixes]
+
+    @abstractmethod
+    def mix(self, state: State, answers: Sequence[Prediction]) -> Prediction:
+        """One answer of those of the members."""
 
     @abstractmethod
     def left_out_from(self, answers: Sequence[Prediction], y: Tensor) -> Prediction:
@@ -93,9 +99,10 @@ class Combination(Learner):
 
     def leave_one_out(self, support: Support, left_out: Tensor) -> Prediction:
         """What the members say to each without it, mixed."""
-        return self.left_out_from([m.leave_one_out(support, left_out) for m in self._each()], support.y[left_out])
+        return self.left_out_from([m.leave_one_out(support, left_out) for m in self.each()], support.y[left_out])
 
-    def _each(self) -> list[Learner]:
+    def each(self) -> list[Learner]:
+        """The members."""
         return [member for member in self.members if isinstance(member, Learner)]
 
 

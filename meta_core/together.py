@@ -9,6 +9,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from meta_core.calibration import calibrated
 from meta_core.learner import Learner
+from meta_core.members import Combination
 from meta_core.types import Categorical, Gaussian, Prediction, State
 
 
@@ -25,6 +26,8 @@ def predict_together(
     States of the same shapes are stacked and answer at once where the learner broadcasts. Queries are padded to the
     longest of a stack, of which none is longer than twice another.
     """
+    if isinstance(learner, Combination):
+        return _mixed_together(learner, states, queries, calibrations)
     if not learner.broadcasts:
         answers = (learner.predict(state, z) for state, z in zip(states, queries, strict=True))
         return [calibrated(answer, c) for answer, c in zip(answers, calibrations, strict=True)]
@@ -37,6 +40,19 @@ def predict_together(
         for row, i in enumerate(alike):
             predictions[i] = _of_one(together, row, len(queries[i]))
     return [predictions[i] for i in range(len(states))]
+
+
+def _mixed_together(
+    combination: Combination, states: Sequence[State], queries: Sequence[Tensor], calibrations: Sequence[float]
+) -> list[Prediction]:
+    """Each member answers all tasks together."""
+    own = [combination.states_of(state) for state in states]
+    answers = [
+        predict_together(member, [parts[k] for parts in own], queries, [1.0] * len(states))
+        for k, member in enumerate(combination.each())
+    ]
+    mixtures = (combination.mix(state, said) for state, said in zip(states, zip(*answers, strict=True), strict=True))
+    return [calibrated(answer, c) for answer, c in zip(mixtures, calibrations, strict=True)]
 
 
 def _alike(states: Sequence[State], queries: Sequence[Tensor]) -> list[list[int]]:

@@ -21,10 +21,10 @@ class Average(Combination):
         """The members' states, prefixed by their positions."""
         return self.adapt_members(support)
 
-    def predict(self, state: State, z: Tensor) -> Prediction:
+    def mix(self, state: State, answers: Sequence[Prediction]) -> Prediction:
         """The mean of the probabilities."""
-        return self.left_out_from(self.ask_members(state, z), z)
+        return mixed(answers, torch.full((len(answers),), 1 / len(answers)))
 
     def left_out_from(self, answers: Sequence[Prediction], y: Tensor) -> Prediction:
         """The same mean."""
-        return mixed(answers, torch.full((len(answers),), 1 / len(answers), device=y.device))
+        return self.mix({}, answers)

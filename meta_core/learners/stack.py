@@ -46,9 +46,9 @@ class Stack(Combination):
         """The members' states, prefixed by their positions; their weights and calibrations, each [K]."""
         return self._state(support, *self._told(support, sparable(support, self.most_left_out)))
 
-    def predict(self, state: State, z: Tensor) -> Prediction:
+    def mix(self, state: State, answers: Sequence[Prediction]) -> Prediction:
         """The weighted mean of the calibrated answers."""
-        return mixed(_calibrated(self.ask_members(state, z), state["calibrations"]), state["weights"])
+        return mixed(_calibrated(answers, state["calibrations"]), state["weights"])
 
     def left_out_from(self, answers: Sequence[Prediction], y: Tensor) -> Prediction:
         """Mixed by weights learned from the other folds of the left out."""
@@ -73,7 +73,7 @@ class Stack(Combination):
         """The members' answers to the left out, and the truth."""
         if not len(left_out):
             return [], support.y[left_out]
-        return [member.leave_one_out(support, left_out) for member in self._each()], support.y[left_out]
+        return [member.leave_one_out(support, left_out) for member in self.each()], support.y[left_out]
 
     @torch.no_grad()
     def _state(self, support: Support, answers: Sequence[Prediction], y: Tensor) -> State:
