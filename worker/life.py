@@ -102,7 +102,8 @@ def _memory(order: Order) -> int:
 
 def _poisoned(order: Order) -> Result:
     log.error("%s: given up, it killed its worker %d times", order.id, ATTEMPTS)
-    return failure("poison", f"killed its worker {ATTEMPTS} times")
+    again = "if these were killed from outside, send it again, under another Idempotency-Key"
+    return failure("poison", f"killed its worker {ATTEMPTS} times; {again}")
 
 
 def _outcome(order: Order, work: Callable[[Order], Result]) -> Result:

