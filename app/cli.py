@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
@@ -15,7 +15,8 @@ from rich.console import Console
 from typer import Argument, Option
 from typer.core import TyperGroup
 
-from app import cli_check, cli_datasets, cli_keys, cli_models, cli_tenants, examples, processes, supervisor
+from app import cli_bases, cli_check, cli_datasets, cli_keys, cli_models, cli_tenants, examples, processes, supervisor
+from app.arguments import pairs
 from app.client import Client, Refused
 from app.examples import Examples
 from app.output import fail, print_json, print_record, print_rows, print_table, scores_sentence
@@ -42,6 +43,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+cli.add_typer(cli_bases.cli, name="bases")
 cli.add_typer(cli_datasets.cli, name="datasets")
 
 UrlOption = Annotated[str, Option(envvar="SHOTPUT_URL", help="Where the service runs.")]
@@ -176,29 +178,6 @@ def models(
         return print(f"{id} is deleted")
     model = client.get(f"/models/{id}")
     return print_json(model) if as_json else print_record(model, [key for key in model if key != "links"])
-
-
-@cli.command()
-def bases(
-    name: Annotated[str | None, Argument(help="One base model, to see its versions and how they were made.")] = None,
-    *,
-    default: Annotated[int | None, Option(help="Make this version the default; 0 follows the newest again.")] = None,
-    url: UrlOption = LOCAL,
-    as_json: JsonOption = False,
-) -> None:
-    """List the base models that can be adapted; show one, promote or roll back its default version."""
-    client = Client(url)
-    if default is not None and name is None:
-        raise InvalidParameter("say whose default it is: shotput bases NAME --default VERSION")
-    if name is not None:
-        path = f"/bases/{name}"
-        base = client.get(path) if default is None else client.patch(path, {"default": default or None})
-        if as_json:
-            return print_json(base)
-        print_record(base, ("reference", "summary", "modality", "preprocessing", "backbone", "learners", "scores"))
-        return print_rows(base["history"], ("version", "default", "scores", "dataset", "seed", "seconds", "created_at"))
-    found = client.get("/bases")
-    return print_json(found) if as_json else print_rows(found, ("reference", "modality", "learners", "summary"))
 
 
 @cli.command()
@@ -337,20 +316,6 @@ def learn_selection(
         for name, known in by_name.items()
     )
     print_rows(rows, ("task", "learner", "tasks", "centre", "examples", "untold"))
-
-
-def pairs(texts: Iterable[str] | None) -> dict[str, Any]:
-    """Values from key=value texts; what is no JSON is text. Raises `InvalidParameter`."""
-    values: dict[str, Any] = {}
-    for text in texts or ():
-        key, separator, value = text.partition("=")
-        if not (key and separator):
-            raise InvalidParameter(f"a parameter reads key=value; found {text!r}")
-        try:
-            values[key] = json.loads(value)
-        except ValueError:
-            values[key] = value
-    return values
 
 
 def _naming_files(given: Examples, request: Callable[[], dict[str, Any]]) -> dict[str, Any]:

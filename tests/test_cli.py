@@ -22,7 +22,7 @@ from tests.running import ROOT, SHOTPUT, Up, shotput, start
 from worker.settings import Settings as WorkerSettings
 
 COMMANDS = ["up", "api", "worker", "adapt", "predict", "models", "bases", "learners", "meta-train", "evaluate"]
-COMMANDS += ["examples", "versions", "suggest", "aliases"]
+COMMANDS += ["datasets", "examples", "versions", "suggest", "aliases"]
 TABLE = "length,colour,kind\n1.4,white,small\n1.3,white,small\n4.7,blue,large\n4.5,,large\n"
 WAVES = ["meta-train", "waves", "--dataset", "sinusoids", "--learner", "cnp", "--backbone", "identity"]
 QUICK = ["--training", "shots=5", "--training", "validation_tasks=2", "--training", "validate_every=5"]
@@ -150,6 +150,25 @@ def test_bases_and_learners_are_listed(up: Up) -> None:
     assert {"ridge", "protonet"} <= {
         learner["name"] for learner in json.loads(shotput("learners", "--json", "--url", up.url, home=up.home).stdout)
     }
+
+
+def test_a_base_model_is_put_together_of_a_body_by_name(up: Up, tmp_path: Path) -> None:
+    url = ["--url", up.url]
+    made = shotput(
+        *("bases", "add", "words", "--backbone", "text-hash", "--modality", "text", "--learner", "ridge"),
+        *("--param", "scale=4", "--summary", "Short texts.", "--json", *url),
+        home=up.home,
+    )
+    base = json.loads(made.stdout)
+    assert (base["reference"], base["summary"], base["learners"]["classification"]) == (
+        "words@1",
+        "Short texts.",
+        "ridge",
+    )
+    assert "words@1" in shotput("bases", *url, home=up.home).stdout
+    assert "text-hash" in shotput("bases", "words", *url, home=up.home).stdout
+    failed = shotput("bases", "add", "photos", "--backbone", "timm/vgg99", *url, home=up.home)
+    assert (failed.returncode, "timm" in failed.stderr) == (1, True)
 
 
 def test_an_unknown_base_is_the_services_error(up: Up, table: Path) -> None:
