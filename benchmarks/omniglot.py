@@ -10,8 +10,6 @@ once where the body stays as it is. The rows of other learners are kept.
 import argparse
 import hashlib
 import json
-import statistics
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 
+from benchmarks.costs import measure_costs
 from benchmarks.made_bases import made, shipped
 from benchmarks.record import RESULTS, SHARED_DATA, commit, write
 from meta_core.backbone import Backbone, build_backbone
@@ -26,9 +25,8 @@ from meta_core.base import Base
 from meta_core.dataset import build_dataset
 from meta_core.episodes import ClassSource, Size
 from meta_core.evaluation import evaluate
-from meta_core.learner import Learner, learners
+from meta_core.learner import learners
 from meta_core.process import prepare_process
-from meta_core.types import Support
 
 COLUMNS = [(5, 1), (5, 5), (20, 1), (20, 5)]
 QUERIES = 15
@@ -36,7 +34,7 @@ RECIPES = Path(__file__).parent / "recipes" / "omniglot"
 FEWER_TASKS = {"cosine": 400, "logistic": 150, "svm": 150, "tree": 150, "gp": 100, "finetune": 100, "forest": 40}
 FEWER_TASKS_OF_BODIES = (300, 60, 30, 10)
 """Where each task moves the body: by column."""
-TIMED_TASKS = 15
+COSTS = Size(ways=5, shots=5, queries=1)
 
 
 def main() -> None:
@@ -84,7 +82,7 @@ def measured(name: str, base: Base, source: ClassSource, most: int, folder: Path
     learner = base.learner_for(name, config if name == own else {}, base.spec.shape, "classification")
     recipe = base.provenance["recipe"]
     circumstances = {"training": recipe["training"], "start": recipe.get("start"), "learner": own}
-    at, costs = commit(), measure_costs(learner, source)
+    at, costs = commit(), measure_costs(learner, source, COSTS)
     frozen = learner.only_embeds
     tasks_of = source
     if frozen:
@@ -110,25 +108,6 @@ def embedded(source: ClassSource, body: Backbone, folder: Path) -> ClassSource:
         save_file({"x": source.encoded(body.inference()).x}, path)
     x = load_file(path)["x"]
     return source.replaced(x)
-
-
-def measure_costs(learner: Learner, source: ClassSource) -> dict[str, float]:
-    """Milliseconds of one core to adapt from 25 images and to answer one more, in the median, and bytes of state."""
-    rng = torch.Generator().manual_seed(0)
-    adapting, answering, size = [], [], 0
-    with torch.no_grad():
-        for _ in range(TIMED_TASKS):
-            episode = source.draw(Size(ways=5, shots=5, queries=1), rng)
-            started = time.process_time()
-            support = episode.support
-            state = learner.adapt(Support(learner.encode(support.x), support.y, support.ways))
-            adapted = time.process_time()
-            learner.predict(state, learner.encode(episode.x[:1]))
-            answering.append(1000 * (time.process_time() - adapted))
-            adapting.append(1000 * (adapted - started))
-            size = sum(value.nbytes for value in state.values())
-    medians = {"adapt_ms": statistics.median(adapting), "predict_ms": statistics.median(answering)}
-    return {**medians, "state_bytes": size}
 
 
 def episode_hash(source: ClassSource, size: Size, tasks: int, seed: int) -> str:

@@ -15,11 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.costs import measure_costs
 from benchmarks.made_bases import made, shipped
 from benchmarks.record import RESULTS, commit, write
 from meta_core.backbone import build_backbone
 from meta_core.dataset import build_dataset
-from meta_core.episodes import Size
+from meta_core.episodes import Size, TaskSource
 from meta_core.evaluation import answer, evaluate
 from meta_core.learner import Learner, build_learner, learners
 from meta_core.process import prepare_process
@@ -41,10 +42,11 @@ def main() -> None:
     chosen.add_argument("--all", action="store_true")
     arguments.add_argument("--tasks", type=int, default=600)
     arguments.add_argument("--bases", type=Path, default=Path("bases"), help="folder of what the recipes make")
+    arguments.add_argument("--costs", action="store_true", help="measure time and bytes alone; scores are kept")
     given = arguments.parse_args()
     prepare_process(1)
     for name in given.learner or measurable():
-        keep(list(measured(name, given.bases, given.tasks)))
+        keep(costed(name, given.bases) if given.costs else list(measured(name, given.bases, given.tasks)))
 
 
 def measurable() -> Iterator[str]:
@@ -66,8 +68,23 @@ def measured(name: str, folder: Path, tasks: int) -> Iterator[dict[str, Any]]:
         learner, training = ready(name, folder, {} if steps is None else {"steps": steps})
         for points in POINTS:
             scores = scored(learner, Size(shots=points, queries=QUERIES), tasks)
+            costs = measure_costs(learner, waves(), Size(shots=points, queries=1))
             told = {"training": training, "commit": commit()}
-            yield {"learner": name, "steps": steps, "points": points, **scores, **told}
+            yield {"learner": name, "steps": steps, "points": points, **scores, **costs, **told}
+
+
+def costed(name: str, folder: Path) -> list[dict[str, Any]]:
+    """The rows that a learner has, with its costs measured anew."""
+    rows = [row for row in kept_rows() if row["learner"] == name]
+    for row in rows:
+        learner, _ = ready(name, folder, {} if row["steps"] is None else {"steps": row["steps"]})
+        row.update(measure_costs(learner, waves(), Size(shots=row["points"], queries=1)))
+    return rows
+
+
+def waves() -> TaskSource:
+    """Waves of the published table."""
+    return build_dataset("sinusoids", Path(), {}).source("test")
 
 
 def ready(name: str, folder: Path, changed: dict[str, Any]) -> tuple[Learner, dict[str, Any] | None]:
@@ -84,7 +101,7 @@ def ready(name: str, folder: Path, changed: dict[str, Any]) -> tuple[Learner, di
 
 def scored(learner: Learner, size: Size, tasks: int) -> dict[str, Any]:
     """Squared error, its interval, likelihood and coverage on the same waves for every learner."""
-    source = build_dataset("sinusoids", Path(), {}).source("test")
+    source = waves()
     result = evaluate(learner, source, size, tasks, torch.Generator().manual_seed(size.shots))
     rng = torch.Generator().manual_seed(size.shots)
     episodes = (source.draw(size, rng) for _ in range(max(1, tasks // 4)))
@@ -103,11 +120,16 @@ def coverage(prediction: object, y: Tensor) -> float:
 
 def keep(rows: list[dict[str, Any]]) -> None:
     """Put the rows of a learner in the place of those it had."""
-    path = RESULTS / "sinusoid.json"
-    before = json.loads(path.read_text())["results"] if path.exists() else []
     now = {row["learner"] for row in rows}
-    kept = [row for row in before if row.get("learner", "") not in {"", *now}]
+    kept = [row for row in kept_rows() if row["learner"] not in now]
     write("sinusoid", "python -m benchmarks.sinusoid --all", sorted([*kept, *rows], key=lambda row: row["learner"]))
+
+
+def kept_rows() -> list[dict[str, Any]]:
+    """What was measured before."""
+    path = RESULTS / "sinusoid.json"
+    rows: list[dict[str, Any]] = json.loads(path.read_text())["results"] if path.exists() else []
+    return rows
 
 
 if __name__ == "__main__":
