@@ -287,25 +287,23 @@ class Engine:
         for base in self.catalogue.list():
             if not base.spec.shape:
                 continue
-            for task, (name, config) in base.spec.learners.items():
-                learner = self._learner(base, name, json.dumps(config), base.spec.shape, task)
+            for task, (name, _) in base.spec.learners.items():
+                learner = self._learner(base, name, json.dumps(base.params_of(name, task)), base.spec.shape, task)
                 with torch.no_grad():
                     for size in USUAL_SIZES:
                         learner.encode(torch.zeros(size, *base.spec.shape, device=self.device))
 
     def _build_learner(self, base: Base, name: str, params: str, shape: tuple[int, ...], task: Task) -> Learner:
         learner = base.learner_for(name, json.loads(params), shape, task).to(self.device).inference()
-        if learner.only_embeds:
-            learner.backbone = self._fastest(base, shape, learner.backbone)
+        if learner.only_embeds and not learner.adapts_body:
+            learner.backbone = self._shared(base, shape, learner.backbone)
         return learner
 
-    def _fastest(self, base: Base, shape: tuple[int, ...], body: Backbone) -> Backbone:
-        """The fastest form of a body, chosen once for each base model and shape of inputs."""
-        if not isinstance(body, Chain):
-            return body
+    def _shared(self, base: Base, shape: tuple[int, ...], body: Backbone) -> Backbone:
+        """One body, in its fastest form, for all learners on a base model and shape of inputs."""
         known = self._bodies.setdefault(base, {})
         if shape not in known:
-            known[shape] = fastest(body, self.device)
+            known[shape] = fastest(body, self.device) if isinstance(body, Chain) else body
         return known[shape]
 
 

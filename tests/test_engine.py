@@ -124,3 +124,9 @@ def test_what_is_not_ready_cannot_be_loaded(engine: Engine, store: Store) -> Non
     finish(store, failed, Result(status="failed", record={"error": {"code": "x", "detail": "the reason"}}))
     with pytest.raises(Unusable, match="the reason"):
         unpack_adapted(store.get(result_key("default", failed.id)), failed.id)
+
+
+def test_learners_on_one_base_model_share_its_body(engine: Engine, store: Store) -> None:
+    models = [adapted(engine, store, rows(6, learner=name)) for name in ("ridge", "stack")]
+    first, second = (engine.learner_of(model).backbone for model in models)
+    assert first is second
