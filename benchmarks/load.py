@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -12,27 +13,41 @@ Latencies = list[float]
 
 
 class Load:
-    """`clients` connections to a port of this machine for a number of seconds."""
+    """`clients` connections to a port of this machine, for a number of seconds or of requests each."""
 
-    def __init__(self, port: int, path: str, body: Callable[[], bytes], *, clients: int, seconds: float) -> None:
+    def __init__(
+        self,
+        port: int,
+        path: str,
+        body: Callable[[], bytes],
+        *,
+        clients: int,
+        seconds: float = math.inf,
+        requests: int | None = None,
+    ) -> None:
         self._port = port
         self._path = path
         self._body = body
         self._clients = clients
         self._seconds = seconds
+        self._requests = requests
+        self.taken = 0.0
+        """Seconds that all of it took."""
 
     def run(self) -> Latencies:
         """Seconds of each request. Raises `RuntimeError` for an answer that is no success."""
-        return uvloop.run(self._all())
+        started = time.perf_counter()
+        latencies = uvloop.run(self._all(started + self._seconds))
+        self.taken = time.perf_counter() - started
+        return latencies
 
-    async def _all(self) -> Latencies:
-        end = time.perf_counter() + self._seconds
+    async def _all(self, end: float) -> Latencies:
         return list(itertools.chain(*await asyncio.gather(*(self._one(end) for _ in range(self._clients)))))
 
     async def _one(self, end: float) -> Latencies:
         reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
-        taken = []
-        while (started := time.perf_counter()) < end:
+        taken: Latencies = []
+        while (started := time.perf_counter()) < end and len(taken) != self._requests:
             body = self._body()
             head = f"POST {self._path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
             writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
