@@ -55,7 +55,7 @@ def check(store: Store, *, repair: bool = False, recent: datetime.timedelta = RE
 def _remove(store: Store, finding: Finding) -> None:
     tenant, _, rest = finding.key.partition("/orders/")
     if finding.trouble == "finished" and (order := load_order(store, tenant, rest.removesuffix(".json"))):
-        close(store, order)
+        close(store, order, load_outcome(store, tenant, order.id))
     else:
         store.delete(finding.key)
 

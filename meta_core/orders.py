@@ -120,8 +120,8 @@ def accept(store: Store, order: Order, support: bytes | None = None) -> None:
         store.create(support_key(order.tenant, order.id), support)
     note_version(store, order)
     store.create(order_key(order.tenant, order.id), json.dumps(asdict(order), allow_nan=False).encode())
-    if load_outcome(store, order.tenant, order.id) is not None:  # it was accepted before, and carried out meanwhile
-        close(store, order)
+    if (outcome := load_outcome(store, order.tenant, order.id)) is not None:  # accepted before, carried out meanwhile
+        close(store, order, outcome)
 
 
 def next_version(record: Mapping[str, Any]) -> dict[str, Any]:
@@ -187,17 +187,15 @@ def finish(store: Store, order: Order, result: Result) -> bool:
         "details": result.details,
     }
     first = store.create(result_key(order.tenant, order.id), pack(result.tensors, header))
-    close(store, order)
+    close(store, order, (result.status, record) if first else load_outcome(store, order.tenant, order.id))
     return first
 
 
-def close(store: Store, order: Order) -> None:
-    """Remove what an order with an outcome needs no more; itself last, so that this is repeated after a crash."""
+def close(store: Store, order: Order, outcome: tuple[Outcome, dict[str, Any]] | None) -> None:
+    """Remove what an order with this outcome needs no more; itself last, so that this is repeated after a crash."""
     if order.kind == "meta-train":
         store.delete(checkpoint_key(order.tenant, order.id))
-    elif order.kind == "adapt" and (
-        (outcome := load_outcome(store, order.tenant, order.id)) is None or not _keeps_support(*outcome)
-    ):
+    elif order.kind == "adapt" and (outcome is None or not _keeps_support(*outcome)):
         store.delete(support_key(order.tenant, order.id))
     store.delete(order_key(order.tenant, order.id))
 

@@ -136,6 +136,8 @@ class Store:
     def exists(self, key: str) -> bool:
         """Whether there is such an object."""
         try:
+            if self._folder is not None:
+                return (self._folder / key).is_file()
             obstore.head(self._objects, key)
         except (MissingObject, FileNotFoundError):
             return False
@@ -147,6 +149,8 @@ class Store:
     def delete(self, key: str) -> None:
         """Remove an object; nothing happens when there is none."""
         try:
+            if self._folder is not None:
+                return (self._folder / key).unlink(missing_ok=True)
             obstore.delete(self._objects, key)
         except (MissingObject, FileNotFoundError):
             return
