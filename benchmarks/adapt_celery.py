@@ -58,7 +58,10 @@ def celery(folder: Path) -> Iterator[tuple[dict[str, str], int]]:
     server = RedisServer(folder / "redis")
     server.start()
     environment = environment_of("celery", ["celery[redis]==5.7.0"])
-    environment |= {"BENCHMARK_REDIS": server.url.replace("unix:", "redis+socket:"), "BENCHMARK_FOLDER": str(folder / "models")}
+    environment |= {
+        "BENCHMARK_REDIS": server.url.replace("unix:", "redis+socket:"),
+        "BENCHMARK_FOLDER": str(folder / "models"),
+    }
     worker = ["worker", "--pool", "prefork", "--concurrency", "1", "--loglevel", "warning", "--without-gossip"]
     command = [sys.executable, "-m", "celery", "-A", "benchmarks.servers.celery_tasks", *worker]
     try:

@@ -5,7 +5,7 @@ import itertools
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import uvloop
 
@@ -40,6 +40,16 @@ class Load:
         latencies = uvloop.run(self._all(started + self._seconds))
         self.taken = time.perf_counter() - started
         return latencies
+
+    @staticmethod
+    def together(loads: "Sequence[Load]") -> Latencies:
+        """Several at the same time."""
+
+        async def all_of_them() -> Latencies:
+            started = time.perf_counter()
+            return list(itertools.chain(*await asyncio.gather(*(load._all(started + load._seconds) for load in loads))))
+
+        return uvloop.run(all_of_them())
 
     async def _all(self, end: float) -> Latencies:
         return list(itertools.chain(*await asyncio.gather(*(self._one(end) for _ in range(self._clients)))))
