@@ -150,8 +150,9 @@ class Store:
         """Remove an object; nothing happens when there is none."""
         try:
             if self._folder is not None:
-                return (self._folder / key).unlink(missing_ok=True)
-            obstore.delete(self._objects, key)
+                (self._folder / key).unlink(missing_ok=True)
+            else:
+                obstore.delete(self._objects, key)
         except (MissingObject, FileNotFoundError):
             return
         except (BaseError, OSError) as error:
