@@ -28,8 +28,9 @@ def main() -> None:
 
 def page() -> str:
     """The whole page."""
-    of_inputs = [omniglot, one_shot, tables, incontext, grouped_regression, text, sinusoid, speech, photographs, series]
-    sections = [*of_inputs, choosing, incremental, suggest, latency]
+    characters = [omniglot, omniglot_pairs, one_shot]
+    of_inputs = [tables, incontext, grouped_regression, text, sinusoid, speech, photographs, series]
+    sections = [*characters, *of_inputs, choosing, incremental, suggest, latency]
     return "\n".join([HEAD, *(section() for section in sections if (RESULTS / f"{section.__name__}.json").exists())])
 
 
@@ -68,6 +69,25 @@ def _training(base: dict[str, Any]) -> str:
     training, start = base["training"], base["start"]
     size = f"{training['steps'] * training['tasks']:,} of {training['ways']} ways"
     return f"{size}, from {start}" if start else size
+
+
+def omniglot_pairs() -> str:
+    """Learners beside what they build on."""
+    record = _load("omniglot_pairs")
+    pairs: dict[tuple[str, str], list[str]] = {}
+    for row in record["results"]:
+        both = f"{100 * row['accuracy']:.2f} / {100 * row['accuracy beside']:.2f}"
+        gain = f"{100 * row['difference']:+.2f} ± {100 * row['interval']:.2f}"
+        pairs.setdefault((row["learner"], row["beside"]), []).append(f"{both}: {gain}")
+    lines = [[f"{name} / {beside}", *cells] for (name, beside), cells in pairs.items()]
+    titles = ["learner / beside", *(f"{w}-way {s}-shot" for w, s in ((5, 1), (5, 5), (20, 1), (20, 5)))]
+    tasks = record["results"][0]["tasks"]
+    about = (
+        "Accuracy in % of a learner, of what it builds on, and the difference task by task, on the same "
+        f"{tasks} tasks of unseen characters as above: `clusters` with and without unlabelled inputs beside "
+        "`protonet`; `weightmap` and `hallucinate` beside the ridge regression that each changes."
+    )
+    return _section("Omniglot, beside what they build on", about, record, titles, lines) + _notes("omniglot_pairs")
 
 
 def one_shot() -> str:
