@@ -7,6 +7,7 @@ processes of their own, with their packages before ours.
 import os
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import types
 from collections.abc import Sequence
@@ -67,6 +68,18 @@ def easyfsl_protonet() -> Any:
     from easyfsl.methods.prototypical_networks import PrototypicalNetworks  # noqa: PLC0415
 
     return PrototypicalNetworks
+
+
+def environment(name: str, packages: Sequence[str]) -> Path:
+    """Folder of the programs of an environment that has these packages, and otherwise what runs this."""
+    folder = FOLDER / name
+    if not (folder / "complete").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        (theirs,) = folder.glob("lib/python3*/site-packages")
+        (theirs / "ours.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+        subprocess.run([folder / "bin" / "python", *PIP[1:], "install", *packages], check=True)
+        (folder / "complete").touch()
+    return folder / "bin"
 
 
 def learn2learn_maml() -> Any:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.drawings import support_of
 from tests.e2e.service import Service
 from tests.e2e.test_datasets import LINES, added, finished, trained
 from tests.worker.site import sine_recipe
@@ -42,7 +43,7 @@ def test_a_training_is_watched_to_its_end_and_again_from_where_it_was_left(train
     assert trainer.client.get(f"/jobs/job_{'0' * 32}/events").status_code == 404
 
 
-def test_a_cancelled_job_ends_its_stream(trainer: Service) -> None:
+def test_a_long_training_holds_up_no_adapt_and_cancelling_it_ends_its_stream(trainer: Service) -> None:
     id = trainer.client.post("/meta-train", json=sine_recipe(1_000_000)).json()["id"]
     headers: dict[str, str] = {}
     with trainer.client.stream("GET", f"/jobs/{id}/events", headers=headers) as stream:
@@ -51,6 +52,8 @@ def test_a_cancelled_job_ends_its_stream(trainer: Service) -> None:
             text += chunk
             if '"step"' in text and "event: end" not in text and not headers:
                 headers["cancelled"] = "yes"
+                learned = trainer.adapt({"base": "omniglot", "support": support_of(1)}, "wait=60")
+                assert (learned.status_code, trainer.client.get(f"/jobs/{id}").json()["status"]) == (201, "running")
                 assert trainer.client.delete(f"/jobs/{id}").status_code == 202
     assert '"eta_seconds"' in text
     assert '"status": "cancelled"' in text.split("event: end")[1]

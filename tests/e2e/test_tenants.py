@@ -157,7 +157,7 @@ def test_interleaved_tenants_get_the_answers_they_get_alone(
         for _ in range(2):
             model = client.post("/adapt", json={"base": "omniglot", "support": support}).json()["id"]
             inputs = [base64_png(draw(name, 9)) for name in names]
-            asked.append((client, {"model": model, "inputs": inputs}))
+            asked.append((client, {"model": model, "inputs": inputs, "explain": True}))
     alone = [client.post("/predict", json=question).json() for client, question in asked]
     with ThreadPoolExecutor(8) as pool:
         waiting = [(i, pool.submit(c.post, "/predict", json=q)) for _ in range(15) for i, (c, q) in enumerate(asked)]

@@ -11,6 +11,7 @@ from typing import Any
 
 from redis import Redis
 from rq import Queue
+from rq.job import Job
 from rq.serializers import JSONSerializer
 
 from meta_core.ids import new_id
@@ -105,6 +106,11 @@ class Site:
 
     def queue(self, kind: Kind, tenant: str = TENANT) -> Queue:
         return Queue(queue_name(kind, tenant), connection=self.redis, serializer=JSONSerializer)
+
+    def give_again(self, order: Order) -> None:
+        """What the reconciler does some seconds after a worker was last heard of, at once."""
+        self.redis.delete(CLAIM_KEY + order.id, Job.key_for(order.id))
+        self.enqueue(order.kind, **order.queue_call())
 
     def cancel(self, order: Order) -> None:
         """As DELETE /jobs/{id} does."""
