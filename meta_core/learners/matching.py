@@ -56,5 +56,6 @@ class Matching(Learner):
 
 def by_class(logits: Tensor, members: Tensor) -> Tensor:
     """Log-probabilities [Q, C] of the classes whose `members` [N, C] have the logits [Q, N]."""
-    masked = logits[:, None].masked_fill(~members.T, -torch.inf)  # [Q, C, N]
-    return masked.logsumexp(-1).log_softmax(-1)
+    # In double precision for its range: a class may be farther from the nearest example than a float's exponent tells.
+    shares = (logits - logits.amax(-1, keepdim=True)).double().exp() @ members.double()  # [Q, C]
+    return shares.clamp_min(torch.finfo(torch.double).tiny).log().log_softmax(-1).to(logits)

@@ -113,7 +113,7 @@ def test_a_restart_keeps_everything(fragile_service: Service) -> None:
     assert service.api is not None
     for process in (service.api, *service.workers):
         process.send_signal(signal.SIGTERM)
-        process.wait(20)
+        process.wait(60)
     service.server.stop()
     service.server.start()
     service.start()

@@ -4,6 +4,7 @@ import torch
 from torch.testing import assert_close
 
 from meta_core.learner import Learner
+from meta_core.learners.matching import by_class
 from meta_core.types import Support
 from tests.learners.cases import answers, build, draw
 
@@ -22,3 +23,10 @@ def test_leaving_one_out_is_adapting_without_it() -> None:
     left_out = torch.tensor([0, 4, 8])
     slow = Learner.leave_one_out(learner, support, left_out)
     assert_close(answers(learner.leave_one_out(support, left_out)), answers(slow))
+
+
+def test_a_class_far_from_a_query_has_a_probability_still() -> None:
+    logits, members = 300 * torch.rand(4, 12, dtype=torch.double), torch.eye(3, dtype=torch.bool).repeat(4, 1)
+    logits[:, 0::3] -= 300
+    expected = logits[:, None].masked_fill(~members.T, -torch.inf).logsumexp(-1).log_softmax(-1)
+    assert_close(by_class(logits.float(), members), expected.float())

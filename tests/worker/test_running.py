@@ -107,7 +107,7 @@ def test_a_worker_asked_to_end_leaves_its_training_open_with_the_checkpoint(site
     order = site.submit(sine_recipe(ENDLESS, validate_every=10))
     until(lambda: site.store.exists(checkpoint_key(TENANT, order.id)))
     worker.send_signal(signal.SIGTERM)
-    assert worker.wait(5) == 0
+    assert worker.wait(60) == 0
     assert site.outcome(order) is None
     assert site.store.exists(checkpoint_key(TENANT, order.id))
     assert not site.live_workers()
