@@ -124,7 +124,6 @@ def row(name: str, fault: str, rounds: list[Round], system: Shotput) -> dict[str
         "done again": sum(count - 1 for number in numbers for count in done.get(number, {}).values()),
         "repeated": sum(round.repeated for round in rounds),
         "recovered": len(seconds),
-        "seconds to recover, median": seconds[len(seconds) // 2] if seconds else None,
         "seconds to recover, most": seconds[-1] if seconds else None,
         "load": os.getloadavg()[0],
     }
