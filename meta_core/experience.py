@@ -18,6 +18,7 @@ from meta_core.calibration import (
     likeliest,
     sharpness_curve,
 )
+from meta_core.fusion import member_weights
 from meta_core.learner import Learner
 from meta_core.quality import adapt_and_leave_out
 from meta_core.selection import Expectation, Selection, known_as, scored, tilted
@@ -31,6 +32,8 @@ PENALTY = 10.0
 """Of the regression of losses on task features, in tasks."""
 TILT_PENALTY = 3.0
 """Of the squared weights of the features of a task in its usual calibration, in nats."""
+FEWEST_DATASETS = 8
+"""On which a learner has to be known for its usual calibration to follow the features of a task."""
 FOLDS = 5
 """Parts of the datasets that are held out in turn to learn how far to trust what is expected."""
 LEVELS = 40
@@ -188,7 +191,10 @@ def expected_scores(past: Sequence[Outcome], centre: list[float], scale: list[fl
 
 
 def _noise(past: Sequence[Outcome], centre: list[float], scale: list[float], task: Task) -> float:
-    """How many left-out examples say as much as the expectation, on datasets of which that knows nothing."""
+    """How many left-out examples say as much as the expectation, on datasets of which that knows nothing.
+
+    Under it, those that would answer together are the least above the best.
+    """
     datasets = sorted({one.dataset for one in past})
     trials: list[tuple[Outcome, dict[str, float]]] = []
     for fold in range(min(FOLDS, len(datasets))):
@@ -206,7 +212,8 @@ def _noise(past: Sequence[Outcome], centre: list[float], scale: list[float], tas
         total = 0.0
         for one, prior in trials:
             combined = trial.combined(task, prior, {name: one.told[name] for name in prior}, one.left_out)
-            total += one.true[min(combined, key=combined.__getitem__)] - min(one.true[name] for name in prior)
+            weights = member_weights(combined, task)
+            total += sum(w * one.true[name] for name, w in weights.items()) - min(one.true[name] for name in prior)
         return total
 
     return min(NOISES, key=regret) if trials else 10.0
@@ -245,6 +252,8 @@ def _usual(own: Sequence[Experience], centre: list[float], scale: list[float]) -
     if own[0].task == "regression":  # few datasets, of heavy tails
         return _calibration(own, CENTRES), []
     features = torch.tensor([_standard(one.features, centre, scale) for one in own], dtype=torch.float64)
+    if len({one.dataset for one in own}) < FEWEST_DATASETS:
+        return _calibration(own, CENTRES), []
     *tilt, constant = _tilt(features, torch.stack([one.true for one in own]).clamp(max=10.0))
     return _calibration(own, [math.exp(constant)], tilt, features.tolist()), tilt
 
