@@ -7,7 +7,7 @@ ridge regression that each of them changes, with the same learned penalty and sc
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.omniglot import COLUMNS, QUERIES, base_of, embedded
+from benchmarks.omniglot import COLUMNS, base_of, embedded
 from benchmarks.record import SHARED_DATA, commit, write
 from meta_core.backbone import build_backbone
 from meta_core.base import Base
@@ -25,13 +25,11 @@ from meta_core.evaluation import mean_and_interval
 from meta_core.learner import Learner
 from meta_core.learners.ridge import Ridge
 from meta_core.process import prepare_process
-from meta_core.types import Categorical, Episode, State, Support
+from meta_core.types import Categorical, Episode, Support
 
-UNLABELLED = 5
-"""Unlabelled inputs of each class."""
+QUERIES, UNLABELLED = 10, 5
+"""Of each class, whose drawings are 20."""
 OWN_HEADS = ("weightmap", "hallucinate")
-
-Adapt = Callable[[Support], State]
 
 
 def main() -> None:
