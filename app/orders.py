@@ -146,19 +146,19 @@ class Orders:
         return True
 
     async def wait(self, tenant: str, id: str, seconds: float) -> Record:
-        """The record of an order, finished if that happens within `seconds`."""
+        """The record of an order, finished if that happens within `seconds`. Raises `NotFound` after that."""
         event = asyncio.Event()
         self._waiting[id].add(event)
         deadline = asyncio.get_running_loop().time() + seconds
         try:
-            while True:
-                record = await asyncio.to_thread(self.record, tenant, id)
-                remaining = deadline - asyncio.get_running_loop().time()
-                if record["status"] not in UNFINISHED or remaining <= 0 or self.ending:
-                    return record
+            while (remaining := deadline - asyncio.get_running_loop().time()) > 0 and not self.ending:
+                outcome = await asyncio.to_thread(load_outcome, self.store, tenant, checked_id(id))
+                if outcome is not None:
+                    return {**outcome[1], "status": outcome[0]}
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(event.wait(), min(remaining, RECHECK))
                 event.clear()
+            return await asyncio.to_thread(self.record, tenant, id)
         finally:
             self._waiting[id].discard(event)
             if not self._waiting[id]:

@@ -13,22 +13,34 @@ MARGIN = 0.1
 
 
 def frame_drawing(grey: Pixels, size: int) -> Pixels | None:
-    """A drawing [H, W], dark on light or light on dark, as ink [size, size] from 0 to 1; None when it is blank.
+    """A drawing [H, W], dark on light or light on dark, as ink [size, size] from 0 to 1; None when it is blank."""
+    return frame_drawings(grey[None], size)[0]
+
+
+def frame_drawings(grey: Pixels, size: int) -> list[Pixels | None]:
+    """Each of several drawings [N, H, W] as `frame_drawing` does.
 
     The paper is what the border shows (its median); ink is the contrast to it. The ink's bounding box is centred in
     a square and scaled to fill it up to a margin.
     """
-    border = np.sort(np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]]))
-    paper = (border[(len(border) - 1) // 2] + border[len(border) // 2]) / 2  # np.median has five times the overhead
-    ink = np.abs(grey - paper)
-    strongest = ink.max()
-    if strongest < 1e-3:
-        return None
-    ink = ink / strongest
-    rows, columns = np.nonzero(ink.max(1) > INK)[0], np.nonzero(ink.max(0) > INK)[0]
-    top, left = rows[0], columns[0]
-    height, width = rows[-1] + 1 - top, columns[-1] + 1 - left
-    return _centred(ink[top : top + height, left : left + width], size)
+    border = np.sort(np.concatenate([grey[:, 0], grey[:, -1], grey[:, :, 0], grey[:, :, -1]], axis=1))  # [N, B]
+    paper = (border[:, (border.shape[1] - 1) // 2] + border[:, border.shape[1] // 2]) / 2
+    ink = np.abs(grey - paper[:, None, None])
+    strongest = ink.max((1, 2))  # [N]
+    blank = strongest < 1e-3
+    ink /= np.where(blank, 1, strongest)[:, None, None]
+    rows, columns = (ink > INK).any(2), (ink > INK).any(1)
+    boxes = zip(rows.argmax(1), _last(rows), columns.argmax(1), _last(columns), strict=True)
+    return [
+        None if empty else _centred(one[top:bottom, left:right], size)
+        for empty, one, (top, bottom, left, right) in zip(blank, ink, boxes, strict=True)
+    ]
+
+
+def _last(inked: npt.NDArray[np.bool_]) -> npt.NDArray[np.intp]:
+    """One past the last true value of each row."""
+    ends: npt.NDArray[np.intp] = inked.shape[1] - inked[:, ::-1].argmax(1)
+    return ends
 
 
 def _centred(ink: Pixels, size: int) -> Pixels:

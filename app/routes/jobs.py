@@ -10,6 +10,7 @@ from app.access import CanAdapt, CanRead
 from app.deps import PartsDep
 from app.events import ENDED, events
 from app.openapi import only
+from app.orders import UNFINISHED
 from app.schemas import JobView
 from app.views import job_view
 
@@ -24,7 +25,10 @@ async def get_job(
     wait: Annotated[float, Query(ge=0, le=60, description="seconds to wait for the end")] = 0,
 ) -> dict[str, Any]:
     """State and progress of an adapt (by its model's id) or a meta-training."""
-    return job_view(await parts.orders.wait(caller.tenant, id, wait))
+    record = await asyncio.to_thread(parts.orders.record, caller.tenant, id)
+    if wait and record["status"] in UNFINISHED:
+        record = await parts.orders.wait(caller.tenant, id, wait)
+    return job_view(record)
 
 
 @router.get(

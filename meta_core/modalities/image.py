@@ -13,7 +13,7 @@ from torch import Tensor
 
 from meta_core.base64_text import decode_base64
 from meta_core.config import Config
-from meta_core.drawing import frame_drawing
+from meta_core.drawing import frame_drawing, frame_drawings
 from meta_core.errors import InvalidExample
 from meta_core.limits import Limits
 from meta_core.modality import Description, Modality, Shape, modalities
@@ -61,6 +61,11 @@ class ImageModality(Modality):
 
     def read(self, inputs: Sequence[Any], description: Description) -> Tensor:
         """Images as [N, channels, size, size], values 0–1. Raises `LimitExceeded` for too many pixels in all."""
+        if (
+            isinstance(inputs, np.ndarray)
+            and (array := _all_numbers(inputs, self.config.channels, self.limits)) is not None
+        ):
+            return self._stacked(array)
         images, total = [], 0
         for index, value in enumerate(inputs):
             pixels = self._read_one(index, value)
@@ -68,6 +73,15 @@ class ImageModality(Modality):
             self.limits.check("pixels in all images", total, "max_total_pixels")
             images.append(self._frame(index, pixels))
         return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+    def _stacked(self, pixels: Pixels) -> Tensor:
+        """Images [N, H, W, channels] of one size, framed."""
+        if self.config.framing != "drawing":
+            framed = [self._frame(index, one) for index, one in enumerate(pixels)]
+        else:
+            grey = pixels[..., 0] if pixels.shape[3] == 1 else pixels.mean(-1)
+            framed = [_inked(index, one) for index, one in enumerate(frame_drawings(grey, self.config.size))]
+        return torch.from_numpy(np.stack(framed)).permute(0, 3, 1, 2)
 
     def _read_one(self, index: int, value: Any) -> Pixels:
         try:
@@ -87,10 +101,7 @@ class ImageModality(Modality):
     def _frame(self, index: int, pixels: Pixels) -> Pixels:
         size = self.config.size
         if self.config.framing == "drawing":
-            framed = frame_drawing(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels.mean(-1), size)
-            if framed is None:
-                raise InvalidExample(index, "the image is blank: every pixel has the same value")
-            return framed[:, :, None]
+            return _inked(index, frame_drawing(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels.mean(-1), size))
         if self.config.framing == "crop":
             return _resized(
                 pixels, size, Image.Resampling.BICUBIC, _middle(pixels.shape[0], pixels.shape[1], self.config.crop)
@@ -104,6 +115,12 @@ class _Unreadable(ValueError):
 
 def _kind(value: Any) -> str:
     return {type(None): "null", dict: "an object", bool: "a boolean"}.get(type(value), type(value).__name__)
+
+
+def _inked(index: int, framed: Pixels | None) -> Pixels:
+    if framed is None:
+        raise InvalidExample(index, "the image is blank: every pixel has the same value")
+    return framed[:, :, None]
 
 
 def _middle(height: int, width: int, share: float) -> tuple[float, float, float, float]:
@@ -152,6 +169,23 @@ def _flatten(image: Image.Image, mode: str) -> Pixels:
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     pixels: Pixels = np.asarray(image.convert(mode), np.float32) / np.float32(255)
     return pixels[:, :, None] if pixels.ndim == 2 else pixels
+
+
+def _all_numbers(array: npt.NDArray[Any], channels: int, limits: Limits) -> Pixels | None:
+    """Good images in one array as [N, H, W, channels]; None for all others, which are to be read one by one."""
+    if array.dtype.kind not in "biuf" or array.ndim not in (3, 4) or not array.size:
+        return None
+    pixels: Pixels = array.astype(np.float32)
+    if pixels.ndim == 3:
+        pixels = pixels[..., None]
+    n, height, width, found = pixels.shape
+    if found != channels or height * width > limits.max_pixels or n * height * width > limits.max_total_pixels:
+        return None
+    low, high = pixels.min(), pixels.max((1, 2, 3))
+    if not (np.isfinite(low) and np.isfinite(high).all()) or low < 0 or high.max() > 255:
+        return None
+    whole: Pixels = np.where(high > 1, 255, 1).astype(np.float32)  # [N]
+    return pixels / whole[:, None, None, None]
 
 
 def _from_numbers(value: Any, channels: int, limits: Limits) -> Pixels:

@@ -173,3 +173,22 @@ def test_large_arrays_are_refused_like_large_files() -> None:
 def test_a_blank_drawing_is_an_error() -> None:
     with pytest.raises(InvalidExample, match="blank"):
         reader(channels=1, framing="drawing").read([encoded(Image.new("L", (9, 9)))], {})
+
+
+@pytest.mark.parametrize("framing", ["stretch", "drawing"])
+@pytest.mark.parametrize("shape", [(4, 20, 30), (4, 20, 30, 1), (4, 20, 30, 3)])
+def test_one_array_is_read_as_its_images_one_by_one(framing: str, shape: tuple[int, ...]) -> None:
+    modality = build_modality("image", {"channels": 1, "framing": framing})
+    array = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
+    array[1] /= 255  # from 0 to 1
+    array[2, :, :3] = array[2, 0, 0]  # a wide border
+    torch.testing.assert_close(modality.read(array, {}), modality.read(list(array), {}), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("value", [-1, 256, np.nan, np.inf])
+def test_one_array_with_a_bad_image_names_it(value: float) -> None:
+    array = np.full((3, 16, 16), 7.0)
+    array[1, 2, 3] = value
+    with pytest.raises(InvalidExample) as caught:
+        build_modality("image", {"channels": 1}).read(array, {})
+    assert caught.value.index == 1
