@@ -45,7 +45,7 @@ from meta_core.store import Store
 from meta_core.training import Progress as Step
 from meta_core.training import Tensors
 from meta_core.training_log import TrainingLog
-from meta_core.uploads import DATASET, add, at_hand, resolved
+from meta_core.uploads import DATASET, add, at_hand, load_card, resolved
 
 
 class FileCheckpoints:
@@ -280,7 +280,7 @@ def _past_sources(settings: Settings, store: Store, catalogue: Catalogue, given:
         id = in_store(name, settings)
         values = resolved(store, LOCAL.tenant, DATASET, {"id": id})
         with at_hand(store, LOCAL.tenant, DATASET, values, settings.datasets) as folder:
-            shown = name if name == id else Path(name).stem
+            shown = Path(load_card(store, LOCAL.tenant, values["id"])["name"] or values["id"]).stem
             yield from sources_of(catalogue, shown, folder, values)
 
 
