@@ -20,6 +20,8 @@ EXACT, PRECISION, LEFT_OUT_PRECISION, COARSE = 1e-9, 1e-6, 1e-4, 1e-3
 """Of the gradient at the optimum, relative to what it would be with all weights zero: for embeddings in double and in
 single precision, when refitting, and as far as single precision is used."""
 MOST_STEPS, MOST_PRODUCTS = 100, 500
+DAMPING = 0.3
+"""Of a step from zero, in units of the curvature there."""
 MOST_MOVING = 16
 """Classes whose weights move when an example is left out."""
 
@@ -154,20 +156,28 @@ class Objective:
         logits = self._logits(w)
         return (logits - self._total(logits)).exp()
 
-    def solve(self, w: Tensor, right: Tensor, precision: Tensor) -> Tensor:
-        """H⁻¹ · right, with H the Hessians at `w`, up to what shifts all intercepts alike."""
+    def solve(self, w: Tensor, right: Tensor, precision: Tensor, damping: Tensor | float = 0.0) -> Tensor:
+        """(H + damping)⁻¹ · right, with H the Hessians at `w`, up to what shifts all intercepts alike."""
         p = self.probabilities(w)
         counted = self._counted(p)
 
         def product(v: Tensor) -> Tensor:
             outputs = self._logits(v)
             slope = counted * (outputs - (p * outputs).sum(-1, keepdim=True))
-            return self._summed(slope) + self.decay(v)
+            return self._summed(slope) + self.decay(v) + damping * v
 
-        curvature = (self.x.square().T @ (counted * (1 - p)).flatten(1)).view_as(w)
-        diagonal = curvature + self.decay(torch.ones_like(w))
+        curvature = self._summed_squares(counted * (1 - p))
+        diagonal = curvature + self.decay(torch.ones_like(w)) + damping
         right = centred(right) if self.rest is None else right
         return conjugate_gradient(product, right, diagonal.clamp(min=1e-12), precision)
+
+    def curvature_at_zero(self) -> Tensor:
+        """The diagonal of the Hessians where all classes are as likely, as W."""
+        even = 1 / self.y.shape[-1]
+        return self._summed_squares(self._counted(torch.full_like(self.y, even * (1 - even))))
+
+    def _summed_squares(self, values: Tensor) -> Tensor:
+        return (self.x.square().T @ values.flatten(1)).view(self.x.shape[1], *values.shape[1:])
 
     def _logits(self, w: Tensor) -> Tensor:
         return (self.x @ w.flatten(1)).view(len(self.x), *w.shape[1:])
@@ -241,14 +251,20 @@ def fitted(objective: Objective, precision: float) -> Tensor:
 
 
 def minimise(objective: Objective, w: Tensor, precision: float) -> Tensor:
-    """Newton's method with a backtracking line search; each step is solved only as well as it deserves."""
+    """Newton's method with a backtracking line search; each step is solved only as well as it deserves.
+
+    Far from the minimum, where examples are told with certainty and the Hessian vanishes for classes whose intercepts
+    nothing holds, steps are damped in proportion to the gradient (Li, Fukushima, Qi & Yamashita, 2004).
+    """
+    usual = objective.curvature_at_zero()
     at_zero = _norm(objective.gradient(torch.zeros_like(w))).clamp(min=1e-300)  # [], [M] where there are several
     for _ in range(MOST_STEPS):
         gradient = objective.gradient(w)
         left = _norm(gradient) / at_zero
         if (left <= precision).all():
             break
-        step = objective.solve(w, -gradient, left.sqrt().clamp(1e-3, 0.1))
+        damping = DAMPING * left[..., None] * usual
+        step = objective.solve(w, -gradient, left.sqrt().clamp(1e-3, 0.1), damping)
         size = backtrack(objective, w, step, (gradient * step).sum((0, -1)))
         if not size.any():
             break  # no digits are left to improve
@@ -262,7 +278,7 @@ def backtrack(objective: Objective, w: Tensor, step: Tensor, slope: Tensor) -> T
     size, open = torch.ones_like(before), torch.ones_like(before, dtype=torch.bool)
     for _ in range(30):
         after = objective.value(w + size[..., None] * step)
-        open = after > before + 1e-4 * size * slope + 50 * torch.finfo(before.dtype).eps * before.abs()
+        open = ~(after <= before + 1e-4 * size * slope + 50 * torch.finfo(before.dtype).eps * before.abs())
         if not open.any():
             return size
         size = torch.where(open, size / 2, size)

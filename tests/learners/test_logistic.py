@@ -89,3 +89,16 @@ def test_of_many_classes_leaving_one_out_moves_those_that_matter() -> None:
     state, fast = learner.adapt_and_leave_out(support, left_out)
     assert_close(answers(fast)[true], slow[true], rtol=0, atol=0.1)
     assert_close(state["weight"], learner.adapt(support)["weight"].detach(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.03, 1.0, 30.0, 1000.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_wrong_labels_among_clear_ones_still_converge(scale: float, dtype: torch.dtype) -> None:
+    support = task(20, 6, 16, scale)
+    noisy = Support(support.x.to(dtype) + 3 * scale, torch.where(torch.arange(120) % 7 == 0, 3, support.y), 20)
+    learner = build(("logistic", {"inverse_penalty": 30.0}, "classification"), "identity", (16,))
+    w = learner.adapt(noisy)["weight"].detach().double()
+    x = torch.cat([noisy.x.double(), torch.ones(120, 1)], -1)
+    slope = x.T @ ((x @ w).softmax(-1) - noisy.one_hot().double())
+    slope[:-1] += w[:-1] / 30
+    assert slope.norm() < 1e-4 * (x.T @ (1 / 20 - noisy.one_hot().double())).norm()
