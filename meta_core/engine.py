@@ -20,15 +20,14 @@ from meta_core.backbone import Backbone
 from meta_core.base import Base
 from meta_core.calibration import calibrated, calibration_of
 from meta_core.catalogue import Catalogue
-from meta_core.chain import Chain
 from meta_core.conformal import strangeness
 from meta_core.errors import InvalidExample, InvalidTask
+from meta_core.fastest import fastest
 from meta_core.kept import encode_support, to_keep
 from meta_core.labels import Label, class_name, read_labels
 from meta_core.learner import Learner, learners
 from meta_core.limits import Limits
 from meta_core.modality import Description, Modality
-from meta_core.onnx_form import fastest
 from meta_core.orders import Order, Result
 from meta_core.quality import HeldOut, adapt_and_leave_out, scores, sparable
 from meta_core.raw import pack_raw
@@ -273,8 +272,8 @@ class Engine:
         ]
         encoded: dict[int, Tensor] = {}
         for positions in _groups(encoders).values():
-            inputs = [requests[i][1].to(self.device) for i in positions]
-            encoded |= zip(positions, encode_together(by[positions[0]], inputs), strict=True)
+            inputs = [requests[i][1] for i in positions]
+            encoded |= zip(positions, encode_together(by[positions[0]], inputs, self.device), strict=True)
         return [encoded[i] for i in range(len(requests))]
 
     def learner_of(self, model: AdaptedModel) -> Learner:
@@ -303,7 +302,7 @@ class Engine:
         """One body, in its fastest form, for all learners on a base model and shape of inputs."""
         known = self._bodies.setdefault(base, {})
         if shape not in known:
-            known[shape] = fastest(body, self.device) if isinstance(body, Chain) else body
+            known[shape] = fastest(body, self.device)
         return known[shape]
 
 

@@ -36,7 +36,7 @@ def encode_support(learner: Learner, tensors: Mapping[str, Tensor], device: torc
     known = {part: [tensors[name].to(device)] for part, name in beside.items()}
     new = {part: tensors[part][sum(map(len, known.get(part, ()))) :] for part in parts}
     wanted = [part for part in parts if len(new[part])]
-    encoded = encode_together(learner, [new[part].to(device) for part in wanted]) if wanted else ()
+    encoded = encode_together(learner, [new[part] for part in wanted], device) if wanted else ()
     found = dict(zip(wanted, encoded, strict=True))
     return {part: torch.cat([*known.get(part, ()), *([found[part]] if part in found else ())]) for part in parts}
 

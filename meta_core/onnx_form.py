@@ -1,10 +1,7 @@
-"""Convolutional bodies run by ONNX Runtime (extra `onnx`), where it is installed and a measurement finds it faster."""
+"""Convolutional bodies run by ONNX Runtime (extra `onnx`)."""
 
 import importlib
 import importlib.util
-import logging
-import math
-import time
 from typing import Any
 
 import numpy as np
@@ -16,13 +13,6 @@ from meta_core.backbone import Backbone, Normalisation
 from meta_core.chain import Chain
 
 INSTALLED = all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime"))
-SIZES = (1, 25)
-"""Inputs in one pass for which both forms are timed: a query, and a usual support set."""
-ROUNDS = 7
-AGREE = 1e-5
-"""The most that answers may differ by, relative to their norm."""
-
-log = logging.getLogger(__name__)
 
 
 class OnnxChain(Backbone):
@@ -40,45 +30,6 @@ class OnnxChain(Backbone):
         """[N, C, H, W] to [N, D]."""
         (maps,) = self._session.run(None, {"x": np.ascontiguousarray(x.numpy())})
         return self.finish(torch.from_numpy(maps))
-
-
-def fastest(body: Backbone, device: torch.device) -> Backbone:
-    """The body, or the same map in ONNX Runtime if that answers alike and sooner on this machine."""
-    if not INSTALLED or device.type != "cpu" or not isinstance(body, Chain):
-        return body
-    try:
-        other = OnnxChain(body)
-        ratio = _ratio(body, other)
-    except Exception as error:  # whatever a runtime for some other processor may raise: it is not needed
-        log.warning("no ONNX Runtime for this body: %s", error)
-        return body
-    if ratio is None:
-        log.warning("ONNX Runtime answers differently by more than %g; PyTorch encodes", AGREE)
-        return body
-    log.debug("ONNX Runtime encodes in %.2f of the time", ratio)
-    return other if ratio < 1 else body
-
-
-@torch.inference_mode()
-def _ratio(body: Backbone, other: Backbone) -> float | None:
-    """Geometric mean over `SIZES` of the other's time by the body's; None if they disagree."""
-    logs = []
-    for size in SIZES:
-        x = torch.rand(size, *body.shape, generator=torch.Generator().manual_seed(0))
-        expected = body(x)
-        if (other(x) - expected).norm() > AGREE * expected.norm():
-            return None
-        taken = [(_seconds(body, x), _seconds(other, x)) for _ in range(ROUNDS)]
-        ours, its = (min(side) for side in zip(*taken, strict=True))
-        logs.append(math.log(its / ours))
-    return math.exp(sum(logs) / len(logs))
-
-
-def _seconds(body: Backbone, x: Tensor) -> float:
-    """CPU time of this thread: what else runs on the machine does not count."""
-    started = time.thread_time()
-    body(x)
-    return time.thread_time() - started
 
 
 def _session(chain: Chain) -> Any:

@@ -13,9 +13,12 @@ from meta_core.members import Combination
 from meta_core.types import Categorical, Gaussian, Prediction, State
 
 
-def encode_together(learner: Learner, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
-    """Embeddings of each of several inputs [Q_i, *shape], from one pass over all of them."""
-    return torch.split(learner.encode(torch.cat(list(inputs))), [len(x) for x in inputs])
+def encode_together(learner: Learner, inputs: Sequence[Tensor], device: torch.device) -> Sequence[Tensor]:
+    """Embeddings of each of several inputs [Q_i, *shape], sent to the device and encoded in one pass over all."""
+    x = torch.cat(list(inputs))
+    if device.type == "cuda":
+        x = x.pin_memory()  # the copy then overlaps with what the GPU still does
+    return torch.split(learner.encode(x.to(device, non_blocking=True)), [len(part) for part in inputs])
 
 
 def predict_together(

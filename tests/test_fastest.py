@@ -1,4 +1,4 @@
-"""The form of convolutional bodies that ONNX Runtime carries out."""
+"""The forms of bodies that are tried for speed."""
 
 import pytest
 import torch
@@ -6,9 +6,10 @@ from torch import nn
 
 from meta_core.backbone import Backbone, build_backbone
 from meta_core.chain import Chain
-from meta_core.onnx_form import INSTALLED, OnnxChain, fastest
+from meta_core.fastest import AGREE_IN_HALF, fastest, in_half_precision
+from meta_core.onnx_form import INSTALLED, OnnxChain
 
-pytestmark = pytest.mark.skipif(not INSTALLED, reason="onnx and onnxruntime are not installed (extra onnx)")
+needs_onnx = pytest.mark.skipif(not INSTALLED, reason="onnx and onnxruntime are not installed (extra onnx)")
 CPU = torch.device("cpu")
 
 
@@ -21,6 +22,7 @@ def chain(request: pytest.FixtureRequest) -> Backbone:
     return body.eval().inference()
 
 
+@needs_onnx
 @torch.inference_mode()
 def test_it_embeds_alike_for_any_number_of_inputs(chain: Chain) -> None:
     other = OnnxChain(chain)
@@ -30,6 +32,7 @@ def test_it_embeds_alike_for_any_number_of_inputs(chain: Chain) -> None:
         assert (other(x) - expected).norm() <= 1e-5 * expected.norm()
 
 
+@needs_onnx
 def test_what_disagrees_is_not_used(chain: Chain, caplog: pytest.LogCaptureFixture) -> None:
     chain.finish = lambda z: torch.rand(len(z), chain.dimension)
     assert fastest(chain, CPU) is chain
@@ -42,7 +45,17 @@ def test_only_plain_sequences_on_a_cpu_are_tried(chain: Chain) -> None:
     assert fastest(chain, torch.device("meta")) is chain
 
 
+@needs_onnx
 def test_a_layer_it_does_not_know_leaves_the_body_as_it_is(chain: Chain, caplog: pytest.LogCaptureFixture) -> None:
     chain.layers.append(nn.Sigmoid())
     assert fastest(chain, CPU) is chain
-    assert "no ONNX Runtime" in caplog.text
+    assert "cannot carry" in caplog.text
+
+
+@torch.inference_mode()
+def test_half_precision_embeds_nearly_alike_with_the_same_weights(chain: Chain) -> None:
+    half, x = in_half_precision(chain), torch.rand(5, *chain.shape)
+    expected, found = chain(x), half(x)
+    assert found.dtype == torch.float32
+    assert 0 < (found - expected).norm() <= AGREE_IN_HALF * expected.norm()
+    torch.testing.assert_close(chain(x), expected, rtol=0, atol=0)  # it stays in full precision itself

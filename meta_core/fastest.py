@@ -1,0 +1,86 @@
+"""The form of a body that is fastest on this machine, found by measuring when it is loaded."""
+
+import copy
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+
+from meta_core.backbone import Backbone
+from meta_core.chain import Chain
+from meta_core.onnx_form import INSTALLED, OnnxChain
+
+SIZES = (1, 25)
+"""Inputs in one pass for which forms are timed: a query, and a usual support set."""
+ROUNDS = 7
+AGREE = 1e-5
+"""The most that embeddings may differ by, relative to their norm,"""
+AGREE_IN_HALF = 1e-2
+"""and where they were multiplied in bfloat16."""
+
+log = logging.getLogger(__name__)
+
+
+def fastest(body: Backbone, device: torch.device) -> Backbone:
+    """The body, or the same map in another form if that answers alike and sooner.
+
+    On a CPU that is ONNX Runtime for plain convolutions; on a GPU bfloat16 for all bodies of images and spectrograms.
+    """
+    for name, make, tolerance in _others(body, device):
+        try:
+            other = make()
+            ratio = _ratio(body, other, device, tolerance)
+        except Exception as error:  # whatever a runtime for some other processor may raise: it is not needed
+            log.warning("%s cannot carry this body out: %s", name, error)
+            continue
+        if ratio is None:
+            log.warning("%s answers differently by more than %g and is not used", name, tolerance)
+        elif ratio < 1:
+            log.debug("%s encodes in %.2f of the time", name, ratio)
+            return other
+    return body
+
+
+def in_half_precision(body: Backbone) -> Backbone:
+    """The same body with the same weights, multiplying in bfloat16."""
+    same = copy.copy(body)
+    same.half_precision = True
+    return same
+
+
+def _others(body: Backbone, device: torch.device) -> Iterator[tuple[str, Callable[[], Backbone], float]]:
+    """Name of each other form, how to make it, and how far it may differ."""
+    if device.type == "cpu" and isinstance(body, Chain) and INSTALLED:
+        yield "ONNX Runtime", lambda: OnnxChain(body), AGREE
+    if device.type == "cuda" and len(body.shape) == 3:
+        yield "bfloat16", lambda: in_half_precision(body), AGREE_IN_HALF
+
+
+@torch.inference_mode()
+def _ratio(body: Backbone, other: Backbone, device: torch.device, tolerance: float) -> float | None:
+    """Geometric mean over `SIZES` of the other's time by the body's; None if they disagree."""
+    logs = []
+    for size in SIZES:
+        x = torch.rand(size, *body.shape, generator=torch.Generator().manual_seed(0)).to(device)
+        expected = body(x)
+        if (other(x) - expected).norm() > tolerance * expected.norm():
+            return None
+        taken = [(_seconds(body, x), _seconds(other, x)) for _ in range(ROUNDS)]
+        ours, its = (min(side) for side in zip(*taken, strict=True))
+        logs.append(math.log(its / ours))
+    return math.exp(sum(logs) / len(logs))
+
+
+def _seconds(body: Backbone, x: torch.Tensor) -> float:
+    """CPU time of this thread, so that what else runs does not count; on a GPU, by the clock."""
+    if not x.is_cuda:
+        started = time.thread_time()
+        body(x)
+        return time.thread_time() - started
+    torch.cuda.synchronize()
+    started = time.perf_counter()
+    body(x)
+    torch.cuda.synchronize()
+    return time.perf_counter() - started
