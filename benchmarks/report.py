@@ -422,7 +422,7 @@ def choosing() -> str:
     )
     titles = ["task", "learner", "rank", "regret", "accuracy, %", "tasks"]
     main = _section("Choosing a learner", about, record, titles, compared)
-    return "\n".join([main, f"{more}\n", _table(["measured", "", ""], lines)])
+    return "\n".join([main, f"{more}\n", _table(["measured", "", ""], lines)]) + _notes("choosing")
 
 
 def _regrets(rows: list[dict[str, Any]], task: str) -> str:
