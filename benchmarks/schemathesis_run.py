@@ -6,12 +6,15 @@ answer may take as long as `?wait=60` asks for.
 """
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from app import keys
+from benchmarks.record import write
 from tests.e2e.service import Service
 
 
@@ -28,9 +31,27 @@ def main() -> None:
         try:
             service.start()
             _, key = keys.create(service.store, "tried", ["admin"], None, None)
-            sys.exit(subprocess.run(_command(arguments, service.port, key), check=False).returncode)
+            report = Path(folder) / "report.json"
+            done = subprocess.run([*_command(arguments, service.port, key), "--report-json-path", report], check=False)
+            again = f"--examples {arguments.examples} --phases {arguments.phases} --seed {arguments.seed}"
+            write("schemathesis", f"python -m benchmarks.schemathesis_run PROGRAM {again}", [summary(report)])
+            sys.exit(done.returncode)
         finally:
             service.close()
+
+
+def summary(report: Path) -> dict[str, Any]:
+    """What was tried, and what was found."""
+    told = json.loads(report.read_text())
+    return {
+        "schemathesis": told["schemathesis_version"],
+        "operations": told["operations"]["tested"],
+        "cases": told["test_cases"]["generated"],
+        "seconds": told["running_time"],
+        "phases": {name: phase["status"] for name, phase in told["phases"].items()},
+        "failures": [failure.get("title", str(failure)) for failure in told["failures"]],
+        "errors": len(told["errors"]),
+    }
 
 
 def _command(arguments: argparse.Namespace, port: int, key: str) -> list[str]:

@@ -14,16 +14,19 @@ MADE_WITH_THE_WEIGHTS: dict[str, Any] = {"x-when": "meta-train"}
 
 
 class Typed(pydantic.BaseModel):
-    """A model in which true and false are no numbers; pydantic would take them for 1 and 0."""
+    """A model in which true and false are no numbers, and numbers are neither; pydantic would take 1 for both."""
 
     @pydantic.field_validator("*", mode="before")
     @classmethod
-    def _no_number(cls, value: Any, field: pydantic.ValidationInfo) -> Any:
-        if isinstance(value, bool) and field.field_name is not None:
+    def _of_its_kind(cls, value: Any, field: pydantic.ValidationInfo) -> Any:
+        if isinstance(value, bool | int | float) and field.field_name is not None:
             annotation = cls.model_fields[field.field_name].annotation
             kinds = {annotation, *typing.get_args(annotation)}
-            if kinds & {int, float} and bool not in kinds:
+            numbers = bool(kinds & {int, float})
+            if isinstance(value, bool) and numbers and bool not in kinds:
                 raise PydanticCustomError("number_type", "Input should be a number")
+            if not isinstance(value, bool) and bool in kinds and not numbers:
+                raise PydanticCustomError("bool_type", "Input should be true or false")
         return value
 
 

@@ -192,6 +192,7 @@ def test_unknown_paths_and_methods_are_problems_too(service: Service) -> None:
         ({"name": "../x"}, 422, "/name"),
         ({"training": {"steps": 0}}, 422, "steps"),
         ({"training": {"seed": True}}, 422, "a number"),
+        ({"frozen": 0}, 422, "true or false"),
         ({"dataset": "images", "dataset_params": {"path": "../../etc"}}, 422, "path"),
     ],
 )
