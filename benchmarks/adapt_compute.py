@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from benchmarks.interleaved import in_turns, row
+from benchmarks.limit import limit_ms
 from benchmarks.peers import learn2learn_maml
 from benchmarks.plain import PlainProtoNet, plain_conv4
 from benchmarks.record import write
@@ -86,11 +87,13 @@ def closed_forms(x: torch.Tensor, y: torch.Tensor, rounds: int) -> list[dict[str
             rounds,
         )
     about = "5-way 5-shot, Conv4-64"
-    return [
+    rows = [
         row(f"{name}, {about}", taken, name, peer, wanted)
         for name, taken in (("protonet", first), ("ridge", second))
         for peer, wanted in (("nn.Module.eval", "≥ 3.5"), ("onnxruntime", "≥ 0.83"))
     ] + [row(f"protonet, {about}, without the extra onnx", first, "PyTorch alone", "onnxruntime", "≥ 0.83")]
+    limit = limit_ms(WAYS * SHOTS)
+    return [{**one, "limit_ms": limit} for one in rows]
 
 
 def served(engine: Engine, name: str) -> Learner:
@@ -122,7 +125,9 @@ def maml(x: torch.Tensor, y: torch.Tensor, rounds: int) -> dict[str, Any]:
 
     assert torch.allclose(ours(), adapted().log_softmax(-1), atol=1e-3)
     taken = in_turns({"maml": ours, "learn2learn": adapted}, max(10, rounds // 3), warm=2)
-    return row(f"maml, {STEPS} steps and an answer, 5-way 5-shot, Conv4-64", taken, "maml", "learn2learn", "≥ 1.9")
+    what = f"maml, {STEPS} steps and an answer, 5-way 5-shot, Conv4-64"
+    passes = 3 * STEPS + 1  # forward, and backward by weights and by what comes in, each as much
+    return {**row(what, taken, "maml", "learn2learn", "≥ 1.9"), "limit_ms": passes * limit_ms(WAYS * SHOTS)}
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.interleaved import in_turns, row
+from benchmarks.limit import limit_ms
 from benchmarks.peers import easyfsl_protonet, higher, learn2learn_maml, torchopt
 from benchmarks.plain import plain_conv4
 from benchmarks.record import write
@@ -75,7 +76,11 @@ def maml(episodes: list[Episode], rounds: int, *, first_order: bool, steps: int,
     taken = timed(sides, rounds, episodes)
     order = "first" if first_order else "second"
     about = f"MAML, {order} order, {steps} step{'s' * (steps > 1)}"
-    return [row(about, taken, "ours", peer, wanted) for peer in sides if peer != "ours"]
+    rows = [row(about, taken, "ours", peer, wanted) for peer in sides if peer != "ours"]
+    if not first_order or episodes[0].x.is_cuda:
+        return rows
+    limit = len(episodes) * limit_ms(3 * WAYS * (steps + QUERIES))  # three passes: forward, and two backward
+    return [{**one, "limit_ms": limit} for one in rows]
 
 
 def anil(episodes: list[Episode], rounds: int) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from app.cache import ModelCache
 from benchmarks.interleaved import in_turns, row
+from benchmarks.limit import limit_ms
 from benchmarks.plain import PlainProtoNet, plain_conv4
 from benchmarks.record import write
 from meta_core.artifact import pack
@@ -63,11 +64,10 @@ def fill(folder: Path, count: int) -> list[str]:
     config = {"scale": 1.0}
     details = {"params": config, "shape": [1, 28, 28], "description": {}, "calibration": 1.0}
     asked = {"base": "omniglot@1", "learner": "protonet", "task": "classification", "classes": list("abcde")}
-    record = {"id": ids[0], **asked}
-    header = {"tenant": TENANT, "kind": "adapt", "status": "ready", "record": record, "details": details}
-    content = pack({"prototypes": torch.randn(5, 64)}, header)
+    header = {"tenant": TENANT, "kind": "adapt", "status": "ready", "details": details}
+    state = {"prototypes": torch.randn(5, 64)}
     for id in ids:
-        (folder / result_key(TENANT, id)).write_bytes(content.replace(ids[0].encode(), id.encode()))
+        (folder / result_key(TENANT, id)).write_bytes(pack(state, {**header, "record": {"id": id, **asked}}))
     return ids
 
 
@@ -130,7 +130,8 @@ def compared(engine: Engine, store: Store, ids: list[str], requests: int, rng: r
 
     taken = in_turns({"shared body, heads together": ask, "nn.Module.eval": one_at_a_time}, requests // TOGETHER)
     what = f"{TOGETHER} requests of 1–5 inputs to {len(ids):,} models"
-    return row(what, taken, "shared body, heads together", "nn.Module.eval", "≥ 6")
+    beside = row(what, taken, "shared body, heads together", "nn.Module.eval", "≥ 6")
+    return {**beside, "limit_ms": limit_ms(3 * TOGETHER)}
 
 
 def own_module(body: nn.Module) -> nn.Module:

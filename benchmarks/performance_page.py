@@ -14,9 +14,10 @@ PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 HEAD = """# Performance
 
 Made by `python -m benchmarks.performance_page` from `benchmarks/results/`; each table says the command that measures it
-again. Sides are measured in turns in the same run, one thread each. The machine had other work at the time: `load` is
-how many processes wanted its cores. Ratios suffer less from that than times, and where a ratio falls short of what was
-aimed at, it is written down as it is.
+again. Sides are measured in turns in the same run, one thread each. `load` is how many processes wanted the machine's
+two cores: above two, ratios suffer less than times. Where a ratio falls short of what was aimed at, it is written
+down as it is. `multiplications` is what the convolutions would take at the pace of this core's
+best matrix product: nobody's time can be below it, and their times divided by it are the most that could be had here.
 """
 SECTIONS = (
     "adapt_compute",
@@ -217,7 +218,7 @@ def _with_ratio(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> list[li
 
 
 def _beside(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
-    titles = ["", "ours, ms", "beside", "its, ms", "times faster", "aimed at", "load"]
+    titles = ["", "ours, ms", "beside", "its, ms", "times faster", "aimed at", "multiplications, ms", "load"]
     return titles, [
         [
             row["what"],
@@ -226,6 +227,7 @@ def _beside(rows: list[dict[str, Any]]) -> tuple[list[str], list[list[str]]]:
             f"{row['theirs_ms']:.1f}",
             f"{row['ratio']:.2f}",
             row["wanted"],
+            f"{row['limit_ms']:.1f}" if "limit_ms" in row else "",
             f"{row['load']:.0f}",
         ]
         for row in rows
