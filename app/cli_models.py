@@ -53,7 +53,7 @@ def remove(
 def versions(model: ModelArgument, *, url: UrlOption = LOCAL, as_json: JsonOption = False) -> None:
     """List all versions of an adapted model, whichever of them is named."""
     found = Client(url).get(f"/models/{model}/versions")
-    columns = ("version", "id", "parent", "change", "status", "learner", "scores", "created_at")
+    columns = ("version", "id", "parent", "change", "status", "learner", "shots", "created_at")
     return print_json(found) if as_json else print_rows(found["data"], columns)
 
 
