@@ -100,12 +100,13 @@ def compared(
         for _ in range(tasks):
             episode, more = set_apart(source.draw(size, rng))
             given = replace(episode.support, unlabelled=more) if unlabelled else episode.support
-            pairs.append((accuracy(learner, given, episode), accuracy(other, episode.support, episode)))
+            pairs.append((graded(learner, given, episode), graded(other, episode.support, episode)))
         told = {"learner": name, "beside": beside, "ways": ways, "shots": shots, "tasks": tasks, "seed": seed}
-        first, second = (mean_and_interval(list(scores)) for scores in zip(*pairs, strict=True))
-        difference, interval = mean_and_interval([a - b for a, b in pairs])
-        scores = {"accuracy": first[0], "accuracy beside": second[0], "difference": difference, "interval": interval}
-        yield {**told, **scores, "commit": commit()}
+        accuracy, nll = torch.tensor(pairs, dtype=torch.float64).permute(2, 0, 1)  # [tasks, 2] of both scores
+        difference, interval = mean_and_interval((accuracy[:, 0] - accuracy[:, 1]).tolist())
+        means = dict(zip(("accuracy", "accuracy beside"), accuracy.mean(0).tolist(), strict=True))
+        likelihoods = dict(zip(("nll", "nll beside"), nll.mean(0).tolist(), strict=True))
+        yield {**told, **means, "difference": difference, "interval": interval, **likelihoods, "commit": commit()}
 
 
 def set_apart(episode: Episode) -> tuple[Episode, Tensor]:
@@ -117,11 +118,12 @@ def set_apart(episode: Episode) -> tuple[Episode, Tensor]:
     return fewer, x[:, QUERIES:].flatten(0, 1)
 
 
-def accuracy(learner: Learner, support: Support, episode: Episode) -> float:
-    """The share of queries answered right."""
+def graded(learner: Learner, support: Support, episode: Episode) -> tuple[float, float]:
+    """The share of queries answered right, and their mean negative log-likelihood."""
     answer = learner.predict(learner.adapt(support), episode.x)
     assert isinstance(answer, Categorical)
-    return (answer.log_probabilities.argmax(-1) == episode.y).float().mean().item()
+    right = answer.log_probabilities.argmax(-1) == episode.y
+    return right.float().mean().item(), answer.nll(episode.y).mean().item()
 
 
 if __name__ == "__main__":

@@ -78,12 +78,14 @@ def omniglot_pairs() -> str:
     for row in record["results"]:
         both = f"{100 * row['accuracy']:.2f} / {100 * row['accuracy beside']:.2f}"
         gain = f"{100 * row['difference']:+.2f} ± {100 * row['interval']:.2f}"
-        pairs.setdefault((row["learner"], row["beside"]), []).append(f"{both}: {gain}")
+        pairs.setdefault((row["learner"], row["beside"]), []).append(
+            f"{both}: {gain}; NLL {row['nll']:.3f} / {row['nll beside']:.3f}"
+        )
     lines = [[f"{name} / {beside}", *cells] for (name, beside), cells in pairs.items()]
     titles = ["learner / beside", *(f"{w}-way {s}-shot" for w, s in ((5, 1), (5, 5), (20, 1), (20, 5)))]
     tasks = record["results"][0]["tasks"]
     about = (
-        "Accuracy in % of a learner, of what it builds on, and the difference task by task, on the same "
+        "Accuracy in % of a learner, of what it builds on, and the difference task by task, then both NLL, on the same "
         f"{tasks} tasks of unseen characters as above: `clusters` with and without unlabelled inputs beside "
         "`protonet`; `weightmap` and `hallucinate` beside the ridge regression that each changes."
     )
