@@ -1,6 +1,7 @@
 """Who asks, found out once per request and before any of its body is read."""
 
 import asyncio
+import functools
 import ipaddress
 import time
 from collections import OrderedDict
@@ -125,6 +126,7 @@ def _is_local(request: Request) -> bool:
     return _loopback(request.client.host if request.client else "localhost") and _loopback(request.url.hostname or "")
 
 
+@functools.lru_cache(maxsize=1024)
 def _loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
