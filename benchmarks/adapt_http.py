@@ -7,6 +7,7 @@ in turns with the requests. Sixteen clients share the machine with API, Redis, s
 """
 
 import argparse
+import json
 import os
 import socket
 import statistics
@@ -15,7 +16,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from benchmarks.bodies import drawings, forms
+from benchmarks.load import Load
 from benchmarks.record import write
 from meta_core.catalogue import Catalogue
 from meta_core.engine import Engine, TaskRequest
@@ -34,6 +35,7 @@ from meta_core.process import prepare_process
 from meta_core.store import Store
 
 CLIENTS = 16
+JSON = {"Content-Type": "application/json"}
 
 
 def main() -> None:
@@ -47,7 +49,7 @@ def main() -> None:
         alone = arithmetic(Path(folder), pixels, labels)
         rows = []
         for name, inputs in forms(pixels).items():
-            body = {"base": "omniglot", "support": {"inputs": inputs, "labels": labels}}
+            body = json.dumps({"base": "omniglot", "support": {"inputs": inputs, "labels": labels}}).encode()
             rows += [one_client(url, body, alone, requests, name), many_clients(url, body, alone, requests, name)]
     write("adapt_http", f"python -m benchmarks.adapt_http --requests {requests}", rows)
 
@@ -97,12 +99,12 @@ def timed(call: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def one_client(url: str, body: Any, alone: Callable[[], float], requests: int, name: str) -> dict[str, Any]:
+def one_client(url: str, body: bytes, alone: Callable[[], float], requests: int, name: str) -> dict[str, Any]:
     """Latency of one request after the other, each beside one adapt alone."""
     pairs = []
     with httpx.Client(base_url=url, timeout=120, trust_env=False) as client:
         for turn in range(requests + 5):
-            pair = (timed(lambda: client.post("/adapt", json=body).raise_for_status()), alone())
+            pair = (timed(lambda: client.post("/adapt", content=body, headers=JSON).raise_for_status()), alone())
             if turn >= 5:
                 pairs.append(pair)
     request, adapt = (statistics.median(side) for side in zip(*pairs, strict=True))
@@ -117,20 +119,13 @@ def one_client(url: str, body: Any, alone: Callable[[], float], requests: int, n
     }
 
 
-def many_clients(url: str, body: Any, alone: Callable[[], float], requests: int, name: str) -> dict[str, Any]:
+def many_clients(url: str, body: bytes, alone: Callable[[], float], requests: int, name: str) -> dict[str, Any]:
     """Adapts a second from several clients, beside what the arithmetic allows on one core."""
     before = [alone() for _ in range(10)]
-
-    def client(count: int) -> None:
-        with httpx.Client(base_url=url, timeout=120, trust_env=False) as session:
-            for _ in range(count):
-                session.post("/adapt", json=body).raise_for_status()
-
-    each = max(1, requests // CLIENTS)
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        seconds = timed(lambda: list(clients.map(client, [each] * CLIENTS)))
+    port = int(url.rsplit(":", 1)[-1])
+    load = Load(port, "/adapt", lambda: body, clients=CLIENTS, requests=max(1, requests // CLIENTS))
+    served = len(load.run()) / load.taken
     allowed = 1 / statistics.median(before + [alone() for _ in range(10)])
-    served = each * CLIENTS / seconds
     return {
         "what": f"{CLIENTS} clients, {name}",
         "adapts_per_second": served,
