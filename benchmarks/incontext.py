@@ -74,7 +74,9 @@ def keep(rows: list[dict[str, Any]]) -> None:
     now = {row["rows"] for row in rows}
     order = [*SIZES, *{row["rows"] for row in [*before, *rows]} - set(SIZES)]
     rows = sorted([*(row for row in before if row["rows"] not in now), *rows], key=lambda row: order.index(row["rows"]))
-    write("incontext", f"python -m benchmarks.incontext --draws {max(row['draws'] for row in rows)} --folds 5", rows)
+    draws = max(row["draws"] for row in rows if row["rows"] in SIZES)
+    parts = [f" --folds {row['draws']}" for row in rows if isinstance(row["rows"], str)][:1]
+    write("incontext", "".join([f"python -m benchmarks.incontext --draws {draws}", *parts]), rows)
 
 
 def measure(table: TableSet, sizes: Sequence[int], draws: int, parts: int | None, folder: Path) -> list[dict[str, Any]]:

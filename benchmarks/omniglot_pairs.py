@@ -48,7 +48,7 @@ def main() -> None:
     rows = [*with_unlabelled(plain, tasks_of, given.tasks)]
     for name in OWN_HEADS:
         rows += with_own_head(name, base_of(name, "omniglot", given.bases, given.data), tasks_of, given.tasks)
-    write("omniglot_pairs", "python -m benchmarks.omniglot_pairs", rows)
+    write("omniglot_pairs", f"python -m benchmarks.omniglot_pairs --tasks {given.tasks}", rows)
 
 
 def with_unlabelled(base: Base, source: ClassSource, tasks: int) -> Iterator[dict[str, Any]]:
