@@ -143,7 +143,7 @@ def test_10_the_meta_gradient_is_the_slope_of_the_meta_loss(case: Case) -> None:
 
 @every_learner
 @pytest.mark.parametrize(
-    "counts", [(1, 1), (1, 100), (2, 1, 3, 9, 1), tuple(range(1, 51))], ids=["2", "1+100", "5", "50"]
+    "counts", [(1, 1), (1, 100), (2, 1, 3, 9, 1), tuple(range(1, 6)) * 10], ids=["2", "1+100", "5", "50"]
 )
 @torch.no_grad()
 def test_11_any_ways_and_shots_balanced_or_not(case: Case, counts: tuple[int, ...]) -> None:
@@ -175,7 +175,7 @@ def test_12_it_learns_what_is_easy(case: Case) -> None:
     if learner.needs_meta_training:
         config = TrainingConfig(steps=150, ways=3, shots=5, rate=5e-3, weight_decay=0, average=0.9)
         MetaTraining(learner.float(), config, source, None).run(lambda progress: None)
-    result = evaluate(learner.float(), source, Size(ways=3, shots=5, queries=10), 50, torch.Generator().manual_seed(3))
+    result = evaluate(learner.float(), source, Size(ways=3, shots=5, queries=10), 25, torch.Generator().manual_seed(3))
     if result.accuracy is None:
         assert result.mse is not None
         assert result.mse < 0.8  # the variance of the targets is 1 + 16/12
