@@ -68,10 +68,32 @@ class Move(NamedTuple):
 
 
 class Examples(NamedTuple):
-    """Embeddings `x` [N, D] of mean 0 and size 1, and `y` [N, K]: one-hot classes or standardised targets."""
+    """Embeddings `x` [N, D] of mean 0 and size 1, and `y` [N, K]: one-hot classes or standardised targets.
+
+    No gradient leaves the span of the examples: where those are fewer than D, `x` [N, N] are coordinates in a `basis`
+    [D, N] of it. `hidden` [H, D] are the weights a hidden layer starts with, also in those coordinates.
+    """
 
     x: Tensor
     y: Tensor
+    hidden: Tensor | None = None
+    basis: Tensor | None = None
+
+    def spanned(self) -> Self:
+        """In coordinates of their span, where that is less work."""
+        if len(self.x) >= self.x.shape[1] or self.x.requires_grad:
+            return self
+        basis = torch.linalg.qr(self.x.double().T)[0].to(self.x)  # [D, N]
+        return self._replace(x=self.x @ basis, hidden=None if self.hidden is None else self.hidden @ basis, basis=basis)
+
+    def back(self, head: State, whole: Self) -> State:
+        """The head for embeddings as they were in the `whole`, where it starts as it does there."""
+        if self.basis is None:
+            return head
+        raw = head | {"head.weight": head["head.weight"] @ self.basis.T}
+        if self.hidden is not None and whole.hidden is not None:
+            raw["hidden.weight"] = whole.hidden + (head["hidden.weight"] - self.hidden) @ self.basis.T
+        return raw
 
 
 @learners.register("finetune")
@@ -120,11 +142,13 @@ class Finetune(Learner):
         z = self._embed({}, support.x)
         frame = _frame(z, support)
         y = support.one_hot() if support.ways is not None else (support.y - frame.mean) / frame.deviation
-        examples = Examples(frame.embeddings(z), y)
-        held = folds(examples.x, replace(support, x=z, unlabelled=None), self.config.folds)  # [F, N]
+        names = moving(self.backbone, self.config.body)
+        whole = Examples(frame.embeddings(z), y, self._hidden(z))
+        examples = whole if names else whole.spanned()
+        held = folds(whole.x, replace(support, x=z, unlabelled=None), self.config.folds)  # [F, N]
         choice = self._choose(examples, held)
         fitted = self._fit(examples, held, choice)
-        names = moving(self.backbone, self.config.body)
+        fitted = fitted._replace(state=examples.back(fitted.state, whole))
         if names and len(held):
             body: State = {BODY + name: self.backbone.get_parameter(name) for name in names}
             fitted = self._move(support.x, examples, frame, held=held, choice=choice, fitted=fitted, body=body)
@@ -241,19 +265,22 @@ class Finetune(Learner):
         else:
             bias = members.sum(-2) / weight.sum(-1, keepdim=True)  # [..., K]
             linear = {"head.weight": torch.zeros(*bias.shape, examples.x.shape[1]).to(bias), "head.bias": bias}
-        return linear if self.config.head == "linear" else linear | self._hidden(linear["head.weight"])
-
-    def _hidden(self, like: Tensor) -> State:
-        """A hidden layer, the same random one for every task, whose output is zero."""
-        *runs, targets, dimension = like.shape
-        rng = torch.Generator().manual_seed(0)
-        weight = torch.randn(self.config.hidden, dimension, generator=rng).to(like)
-        zeros = torch.zeros(*runs, targets + 1, self.config.hidden).to(like)
-        return {
-            "hidden.weight": weight.expand(*runs, -1, -1),
+        if examples.hidden is None:
+            return linear
+        *runs, targets, _ = linear["head.weight"].shape
+        zeros = torch.zeros(*runs, targets + 1, self.config.hidden).to(weight)
+        return linear | {
+            "hidden.weight": examples.hidden.expand(*runs, -1, -1),
             "hidden.bias": zeros[..., -1, :],
             "output.weight": zeros[..., :-1, :],
         }
+
+    def _hidden(self, z: Tensor) -> Tensor | None:
+        """Weights [H, D] of a hidden layer, if there is one: the same random ones for every task."""
+        if self.config.head == "linear":
+            return None
+        rng = torch.Generator().manual_seed(0)
+        return torch.randn(self.config.hidden, z.shape[1], generator=rng).to(z)
 
     def _losses(self, head: State, examples: Examples) -> Tensor:
         """Of each example, [..., N]."""

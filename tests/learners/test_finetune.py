@@ -28,7 +28,8 @@ def test_one_example_a_class_is_answered_by_the_nearest_mean() -> None:
 @pytest.mark.parametrize("head", ["linear", "mlp"])
 def test_a_head_is_fitted_by_stochastic_gradient_descent_from_the_start(head: str) -> None:
     learner, support = build(("finetune", {"head": head}, "classification"), "identity"), clusters(0.5)
-    examples, everything = Examples(support.x, support.one_hot()), torch.ones(len(support)).double()
+    examples = Examples(support.x, support.one_hot(), learner._hidden(support.x))
+    everything = torch.ones(len(support)).double()
     start = learner._start(examples, everything, 2.0)
     leaves = {name: nn.Parameter(copy.deepcopy(value.contiguous())) for name, value in start.items()}
     optimizer = torch.optim.SGD(leaves.values(), 0.3)
@@ -42,6 +43,17 @@ def test_a_head_is_fitted_by_stochastic_gradient_descent_from_the_start(head: st
         optimizer.step()
     fitted = learner._descend(examples, everything, Choice(2.0, 5, 0.3))
     assert_close(fitted, {name: value.detach() for name, value in leaves.items()})
+
+
+@pytest.mark.parametrize("head", ["linear", "mlp"])
+def test_in_the_span_of_few_examples_the_same_head_is_found(head: str) -> None:
+    learner = build(("finetune", {"head": head}, "classification"), "identity", (40,))
+    x, y = torch.randn(9, 40, generator=torch.Generator().manual_seed(0)).double(), torch.arange(3).repeat(3)
+    whole = Examples(x, F.one_hot(y).double(), learner._hidden(x))
+    few, everything, choice = whole.spanned(), torch.ones(9).double(), Choice(2.0, 5, 0.3)
+    assert few.x.shape == (9, 9)
+    found = few.back(learner._descend(few, everything, choice), whole)
+    assert_close(found, learner._descend(whole, everything, choice))
 
 
 def test_noise_is_answered_by_the_start_and_a_line_is_learned() -> None:
