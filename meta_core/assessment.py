@@ -11,6 +11,7 @@ from pydantic import Field
 from torch import Tensor
 
 from meta_core.adapted import AdaptedModel
+from meta_core.base import Base
 from meta_core.config import Config
 from meta_core.dataset import Dataset, build_dataset
 from meta_core.datasets.uploaded import NamedClasses, Uploaded
@@ -46,11 +47,15 @@ class EvaluationSpec(Config):
     learner: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
 
-    def resolved(self, store: Store, tenant: str, preprocessing: dict[str, Any]) -> "EvaluationSpec":
-        """The same with what is known of its dataset, read as the model under test reads its inputs."""
+    def resolved(self, store: Store, tenant: str, base: Base) -> "EvaluationSpec":
+        """The same with what is known of its dataset, read as the base model under test reads its inputs.
+
+        Raises `InvalidTask` where that is known to hold another modality.
+        """
         values = resolved(store, tenant, self.dataset, self.dataset_params)
         if self.dataset == DATASET:
-            values = {"preprocessing": preprocessing, **values}
+            _check_modality(base.reference, base.spec.modality, self.dataset, values["modality"])
+            values = {"preprocessing": base.spec.modality_config, **values}
         return self.model_copy(update={"dataset_params": values})
 
 
@@ -130,9 +135,13 @@ def _names(model: AdaptedModel) -> list[str]:
 
 def _dataset(spec: EvaluationSpec, folder: Path, modality: str, who: str) -> Dataset:
     dataset = build_dataset(spec.dataset, folder / spec.dataset, spec.dataset_params)
-    if dataset.modality != modality:
-        raise InvalidTask(f"{who} reads {modality}; dataset {spec.dataset} holds {dataset.modality}")
+    _check_modality(who, modality, spec.dataset, dataset.modality)
     return dataset
+
+
+def _check_modality(who: str, reads: str, dataset: str, holds: str) -> None:
+    if holds != reads:
+        raise InvalidTask(f"{who} reads {reads}; dataset {dataset} holds {holds}")
 
 
 class _Seen:

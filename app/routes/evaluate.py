@@ -56,7 +56,7 @@ def _accept(parts: Parts, caller: Caller, body: EvaluateBody) -> Order:
     base = parts.engine.catalogue.get(reference, caller.tenant)
     asked = by_reference(body.model_dump(exclude={"inputs", "labels"}))
     spec = EvaluationSpec.parse({**asked, "base": body.base and base.reference}, "evaluation")
-    spec = spec.resolved(parts.store, caller.tenant, base.spec.modality_config)
+    spec = spec.resolved(parts.store, caller.tenant, base)
     order = Order(
         id=new_id("job"), tenant=caller.tenant, kind="evaluate", spec=spec.model_dump(mode="json"), created_at=now()
     )

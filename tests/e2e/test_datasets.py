@@ -162,6 +162,8 @@ def test_recordings_are_uploaded_trained_on_and_graded(trainer: Service) -> None
     graded = {"base": "notes", "dataset": card["id"], "ways": 2, "queries": 2, "tasks": 4}
     job = finished(trainer, trainer.client.post("/evaluate", json=graded).json()["id"])
     assert job["scores"]["accuracy"] >= 0, job
+    other = trainer.client.post("/evaluate", json=graded | {"base": "omniglot"})
+    assert (other.status_code, "reads image" in other.json()["detail"]) == (422, True), other.text
 
 
 def test_a_recipe_for_a_dataset_that_is_not_there_is_refused(service: Service) -> None:
