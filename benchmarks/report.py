@@ -315,7 +315,7 @@ def suggest() -> str:
         f"Labels until a model is as good as {more} random labels beyond the first make it, suggested two at a time, "
         f"means of {rows[0]['draws']} draws. Fewer than at random on {fewer} of {len(rows)} sets (wished for: 80 %), "
         f"better in the mean over all numbers of labels on {better}. All where it falls short "
-        "are tables; two of them start at the goal. The curves are in the JSON."
+        "are tables. The curves are in the JSON."
     )
     titles = ["set", "score", "goal", "suggested", "random", "mean gain"]
     return _section("What to label next", about, record, titles, lines)

@@ -1,6 +1,6 @@
 """Labels that a model needs when it may say which, beside labels drawn at random.
 
-python -m benchmarks.suggest [--draws 6]
+python -m benchmarks.suggest [--draws 16]
 """
 
 import argparse
@@ -45,7 +45,7 @@ class Labelled(NamedTuple):
 def main() -> None:
     """Curves of both on every set."""
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--draws", type=int, default=6)
+    arguments.add_argument("--draws", type=int, default=16)
     draws = arguments.parse_args().draws
     prepare_process(1)
     rows = []
