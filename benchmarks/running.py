@@ -1,6 +1,8 @@
 """Servers in processes of their own."""
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import time
@@ -28,11 +30,11 @@ def running(command: Sequence[str], environment: Mapping[str, str], log: Path) -
         yield process
     finally:
         process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        with contextlib.suppress(ProcessLookupError):  # some servers leave children behind
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def wait_for_success(
