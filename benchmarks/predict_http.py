@@ -2,7 +2,8 @@
 
 python -m benchmarks.predict_http [--seconds 3] [--rounds 3]
 
-An adapted ProtoNet of five classes; one API process, one worker process of each peer, and an endpoint of FastAPI that
+An adapted ProtoNet of five classes; one API process and two, one worker process of each peer beside the one that speaks
+HTTP, and an endpoint of FastAPI that
 does nothing. All run at the same time and are asked in turns, so that what else the machine does falls on all alike.
 `cpu_ms` is the CPU time of all processes of a side for each request, which does not depend on what else runs.
 """
@@ -28,7 +29,8 @@ from benchmarks.record import write
 from benchmarks.running import cpu_seconds, free_port, running, wait_for_success
 
 CLIENTS = (1, 16, 64)
-SIDES = ("shotput", "litserve", "bentoml", "empty")
+OURS = {"shotput": 1, "shotput, 2 processes": 2}
+SIDES = (*OURS, "litserve", "bentoml", "empty")
 Side = tuple[int, int]
 """Port and process id."""
 
@@ -41,12 +43,12 @@ def main() -> None:
     given = arguments.parse_args()
     with tempfile.TemporaryDirectory(prefix="shotput") as folder, ExitStack() as stack:
         sides = {name: stack.enter_context(started(name, Path(folder))) for name in SIDES}
-        body = question(sides["shotput"][0])
-        agree(sides, body)
+        bodies = {name: question(sides[name if name in OURS else "shotput"][0]) for name in sides}
+        agree(sides, bodies)
         rows = [
             row
             for clients in CLIENTS
-            for row in asked(sides, body, clients=clients, seconds=given.seconds, rounds=given.rounds)
+            for row in asked(sides, bodies, clients=clients, seconds=given.seconds, rounds=given.rounds)
         ]
     command = f"python -m benchmarks.predict_http --seconds {given.seconds:g} --rounds {given.rounds}"
     write("predict_http", command, rows)
@@ -57,8 +59,9 @@ def started(name: str, folder: Path) -> Iterator[Side]:
     """One side, ready to answer."""
     port = free_port()
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    if name == "shotput":
-        environment |= {"SHOTPUT_HOME": str(folder / "home"), "SHOTPUT_PORT": str(port)}
+    if name in OURS:
+        environment |= {"SHOTPUT_HOME": str(folder / f"home-{OURS[name]}"), "SHOTPUT_PORT": str(port)}
+        environment["SHOTPUT_API_PROCESSES"] = str(OURS[name])
         command = [sys.executable, "-m", "app.cli", "up"]
     elif name == "empty":
         command = [*uvicorn("benchmarks.servers.empty:app"), "--port", str(port)]
@@ -83,7 +86,7 @@ def uvicorn(app: str) -> list[str]:
 def wait_until_ready(name: str, port: int, process: subprocess.Popen[bytes]) -> None:
     """Return once a side answers."""
     url = f"http://127.0.0.1:{port}"
-    if name == "shotput":
+    if name in OURS:
         wait_for_success(f"{url}/readyz", process)
     else:
         wait_for_success(f"{url}/predict", process, json.dumps({"model": "", "inputs": one_image()}).encode())
@@ -103,12 +106,12 @@ def question(port: int) -> bytes:
     return json.dumps({"model": answer.raise_for_status().json()["id"], "inputs": one_image()}).encode()
 
 
-def agree(sides: dict[str, Side], body: bytes) -> None:
+def agree(sides: dict[str, Side], bodies: dict[str, bytes]) -> None:
     """Raises `AssertionError` where the sides answer with another class."""
     answers = {
         name: httpx.post(
             f"http://127.0.0.1:{sides[name][0]}/predict",
-            content=body,
+            content=bodies[name],
             headers={"Content-Type": "application/json"},
             timeout=60,
             trust_env=False,
@@ -119,13 +122,17 @@ def agree(sides: dict[str, Side], body: bytes) -> None:
     assert len(set(answers.values())) == 1, answers
 
 
-def asked(sides: dict[str, Side], body: bytes, *, clients: int, seconds: float, rounds: int) -> list[dict[str, Any]]:
+def asked(
+    sides: dict[str, Side], bodies: dict[str, bytes], *, clients: int, seconds: float, rounds: int
+) -> list[dict[str, Any]]:
     """All sides in turns; medians over the rounds, and ours beside the better peer and the empty endpoint."""
     found: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
     for turn in range(rounds + 1):
         for name, (port, pid) in sides.items():
             before = cpu_seconds(pid)
-            latencies = Load(port, "/predict", lambda: body, clients=clients, seconds=seconds if turn else 1).run()
+            body = bodies[name]
+            load = Load(port, "/predict", lambda body=body: body, clients=clients, seconds=seconds if turn else 1)  # type: ignore[misc]
+            latencies = load.run()
             if turn:  # the first warms up
                 cpu = 1e3 * (cpu_seconds(pid) - before) / len(latencies)
                 found[name].append({**told(latencies, seconds), "cpu_ms": cpu})
@@ -135,14 +142,17 @@ def asked(sides: dict[str, Side], body: bytes, *, clients: int, seconds: float, 
     pace = {name: one["requests_per_second"] for name, one in sides_told.items()}
     better = max(("litserve", "bentoml"), key=pace.__getitem__)
     beside = {
-        "ratio": pace["shotput"] / pace[better],
-        "wanted": "≥ 2.5" if clients == 16 else "",
-        "of_empty": pace["shotput"] / pace["empty"],
-        "wanted_of_empty": "≥ 0.25" if clients == 16 else "",
+        name: {
+            "ratio": pace[name] / pace[better],
+            "wanted": "≥ 2.5" if clients == 16 else "",
+            "of_empty": pace[name] / pace["empty"],
+            "wanted_of_empty": "≥ 0.25" if clients == 16 else "",
+        }
+        for name in OURS
     }
     what = f"{clients} client{'s' * (clients > 1)}"
     return [
-        {"what": what, "side": name, **one, **(beside if name == "shotput" else {}), "load": os.getloadavg()[0]}
+        {"what": what, "side": name, **one, **beside.get(name, {}), "load": os.getloadavg()[0]}
         for name, one in sides_told.items()
     ]
 
