@@ -1,5 +1,6 @@
 """Base models: a meta-trained learner with its backbone and modality, and how it was made."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -68,10 +69,14 @@ class Base:
         """The reader of its inputs."""
         return build_modality(self.spec.modality, self.spec.modality_config, limits)
 
-    def params_of(self, name: str, task: Task) -> dict[str, Any]:
-        """Complete parameters of a learner: as this base model has it, or by default."""
+    def params_of(self, name: str, task: Task, changed: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Complete parameters of a learner: as this base model has it, or by default, with some changed.
+
+        Raises `NotFound` or `InvalidParameter`.
+        """
         own, config = self.spec.learners.get(task, ("", {}))
-        return learners[name].Config.parse(config if name == own else {}, f"learner {name}").model_dump(mode="json")
+        start = learners[name].Config.parse(config if name == own else {}, f"learner {name}")
+        return (start.changed(changed, f"learner {name}") if changed else start).model_dump(mode="json")
 
     @property
     def trained_head(self) -> bool:

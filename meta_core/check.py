@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from meta_core.across import bases_named
 from meta_core.adapted import unpack_adapted
 from meta_core.artifact import unpack
 from meta_core.base import unpack_base
@@ -120,9 +121,10 @@ def _model(store: Store, catalogue: Catalogue, tenant: str, id: str, file: str) 
         return None
     model = unpack_adapted(store.get(f"{tenant}/models/{file}"), id)
     try:
-        catalogue.get(model.base, tenant)
+        for reference in (model.base, *bases_named(model.params)):
+            catalogue.get(reference, tenant)
     except MetaError as error:
-        return "incomplete", f"its base model cannot be had: {error}"
+        return "incomplete", f"a base model of it cannot be had: {error}"
     return None
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from meta_core import auto
+from meta_core.across import bases_named, learner_across, pinned
 from meta_core.adapted import AdaptedModel
 from meta_core.artifact import on_device, pack, unpack
 from meta_core.backbone import Backbone
@@ -27,6 +28,7 @@ from meta_core.kept import encode_support, to_keep
 from meta_core.labels import Label, class_name, read_labels
 from meta_core.learner import Learner, learners
 from meta_core.limits import Limits
+from meta_core.members import Member
 from meta_core.modality import Description, Modality
 from meta_core.orders import Order, Result
 from meta_core.quality import HeldOut, adapt_and_leave_out, scores, sparable
@@ -74,7 +76,7 @@ class Engine:
         self.limits = limits or Limits()
         self.selection = selection or load_selection()
         self._bodies: WeakKeyDictionary[Base, dict[tuple[int, ...], Backbone]] = WeakKeyDictionary()
-        self._learner = functools.lru_cache(maxsize=64)(self._build_learner)
+        self._known = functools.lru_cache(maxsize=64)(self._build_learner)
 
     def accept(self, request: TaskRequest) -> tuple[dict[str, Any], bytes]:
         """Check a support set completely; its public record so far, and the artifact that keeps it.
@@ -103,6 +105,7 @@ class Engine:
             task=labels.task,
             shape=tuple(x.shape[1:]),
             unlabelled=len(request.unlabelled),
+            tenant=request.tenant,
         )
         record = {
             "base": base.reference,
@@ -125,6 +128,7 @@ class Engine:
         task: Task,
         shape: tuple[int, ...],
         unlabelled: int,
+        tenant: str | None,
     ) -> tuple[str, dict[str, Any]]:
         """Name and complete parameters of the learner that a request means, for inputs of a shape.
 
@@ -135,8 +139,11 @@ class Engine:
             auto.candidates(base, task, auto.AutoConfig(**values))
             _check_shape(base, shape)
         else:
-            _check_shape(base, shape)
-            self._learner(base, name, json.dumps(values), shape, task)
+            values = pinned(base, values, lambda reference: self.catalogue.get(reference, tenant))
+            others = self._others(values, tenant)
+            for one in (base, *others):
+                _check_shape(one, shape)
+            self._learner(base, name, json.dumps(values), shape, task, others=others)
         if unlabelled and (name == auto.NAME or not learners[name].uses_unlabelled):
             able = ", ".join(known for known in learners if learners[known].uses_unlabelled)
             raise InvalidTask(f"learner {name} makes no use of unlabelled inputs; these do: {able}")
@@ -158,6 +165,7 @@ class Engine:
             json.dumps(params if name == encoder else base.params_of(encoder, asked["task"])),
             shape,
             asked["task"],
+            others=self._others(params, order.tenant),
         )
         with torch.no_grad():
             encoded = encode_support(learner, tensors, self.device)
@@ -266,10 +274,7 @@ class Engine:
 
     def _encoded(self, by: Sequence[Learner], requests: Sequence[tuple[AdaptedModel, Tensor]]) -> list[Tensor]:
         """The queries of each request, encoded together with all that the same weights encode."""
-        encoders = [
-            (self.catalogue.get(model.base, model.tenant), model.shape) if learner.only_embeds else learner
-            for learner, (model, _) in zip(by, requests, strict=True)
-        ]
+        encoders = [learner.backbone if learner.only_embeds else learner for learner in by]
         encoded: dict[int, Tensor] = {}
         for positions in _groups(encoders).values():
             inputs = [requests[i][1] for i in positions]
@@ -279,7 +284,8 @@ class Engine:
     def learner_of(self, model: AdaptedModel) -> Learner:
         """The learner that made an adapted model."""
         base = self.catalogue.get(model.base, model.tenant)
-        return self._learner(base, model.learner, model.settings, model.shape, model.task)
+        others = self._others(model.params, model.tenant)
+        return self._learner(base, model.learner, model.settings, model.shape, model.task, others=others)
 
     def warm(self) -> None:
         """Load the newest version of every base model of fixed input shape, and run it on usual numbers of inputs."""
@@ -292,7 +298,28 @@ class Engine:
                     for size in USUAL_SIZES:
                         learner.encode(torch.zeros(size, *base.spec.shape, device=self.device))
 
-    def _build_learner(self, base: Base, name: str, params: str, shape: tuple[int, ...], task: Task) -> Learner:
+    def _others(self, params: Mapping[str, Any], tenant: str | None) -> tuple[Base, ...]:
+        """The other base models that settled parameters name."""
+        return tuple(self.catalogue.get(reference, tenant) for reference in bases_named(params))
+
+    def _learner(
+        self, base: Base, name: str, params: str, shape: tuple[int, ...], task: Task, *, others: tuple[Base, ...] = ()
+    ) -> Learner:
+        return self._known((base, *others), name, params, shape, task)
+
+    def _build_learner(
+        self, bases: tuple[Base, ...], name: str, params: str, shape: tuple[int, ...], task: Task
+    ) -> Learner:
+        base, *others = bases
+        if others:
+            named = {None: base} | {other.reference: other for other in others}
+
+            def build(member: Member) -> Learner:
+                one = named[member.base]
+                values = one.params_of(member.learner, task, member.params)
+                return self._learner(one, member.learner, json.dumps(values), shape, task)
+
+            return learner_across(name, json.loads(params), task, build)
         learner = base.learner_for(name, json.loads(params), shape, task).to(self.device).inference()
         if learner.only_embeds and not learner.adapts_body:
             learner.backbone = self._shared(base, shape, learner.backbone)
@@ -337,17 +364,13 @@ def _choice(
     base: Base, learner: str | None, params: Mapping[str, Any] | None, task: Task, unlabelled: int
 ) -> tuple[str, dict[str, Any]]:
     """Name and complete parameters of the learner that a request means."""
-    own, config = base.spec.learners.get(task, ("", {}))
+    own, _ = base.spec.learners.get(task, ("", {}))
     if not own and learner in (None, auto.NAME):
         raise InvalidTask(f"{base.reference} does {' and '.join(base.spec.learners)}; the labels ask for {task}")
     name = learner or (own if unlabelled else auto.NAME)
     if name == auto.NAME:
         return name, auto.AutoConfig.parse(params or {}, auto.NAME).model_dump(mode="json")
-    cls = learners[name]
-    owner = f"learner {name}"
-    start = cls.Config.parse(config if name == own else {}, owner)
-    chosen = start.changed(params, owner) if params else start
-    return name, chosen.model_dump(mode="json")
+    return name, base.params_of(name, task, params)
 
 
 def _check_finite(state: State, calibration: float, quality: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from meta_core import auto
+from meta_core.across import bases_named
 from meta_core.adapted import AdaptedModel
 from meta_core.artifact import Header, on_device, pack, unpack
 from meta_core.calibration import calibrated
@@ -87,6 +88,8 @@ def with_examples(
     x = torch.cat([source.tensors["x"], modality.read(inputs, source.header["description"])])
     record = _record(engine, source, together, learner) | {"change": {"added": len(inputs)}}
     tensors = without_raw(source.tensors) | {"x": x, "y": together.y}
+    if bases_named(record["params"]) != bases_named(source.details["params"]):
+        tensors = {name: value for name, value in tensors.items() if name not in EMBEDDINGS.values()}
     if (sent := unpack_raw(source.tensors)) is not None:
         tensors |= pack_raw([*sent[: len(before)], *inputs, *sent[len(before) :]])
     return record, pack(tensors, source.header)
@@ -123,6 +126,7 @@ def _record(engine: Engine, source: Source, labels: Labels, learner: str | None)
             task=labels.task,
             shape=tuple(source.details["shape"]),
             unlabelled=source.unlabelled,
+            tenant=source.tenant,
         )
     record = {key: source.record[key] for key in SAME if key in source.record}
     if source.header["description"] and base.spec.description is None:

@@ -1,8 +1,9 @@
 """What `average` and `stack` have in common: several learners on the same embeddings."""
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
 from pydantic import Field, field_validator
@@ -19,10 +20,18 @@ USUAL: dict[Task, tuple[str, ...]] = {"classification": ("protonet", "ridge", "g
 
 
 class Member(Config):
-    """A learner by name."""
+    """A learner by name, on the base model that is adapted or another one."""
 
     learner: str = Field(max_length=100)
     params: dict[str, Any] = Field(default_factory=dict)
+    base: str | None = Field(None, min_length=1, max_length=200, exclude_if=lambda base: base is None)
+
+
+class Placed(NamedTuple):
+    """A member, and in which columns of the embeddings are those that it takes."""
+
+    learner: Learner
+    columns: slice = slice(None)
 
 
 class MembersConfig(Config):
@@ -30,8 +39,8 @@ class MembersConfig(Config):
 
     members: Annotated[list[Member], Field(min_length=2, max_length=8)] | None = Field(
         None,
-        description='2–8 learners, each a name or {"learner": …, "params": {…}}; null: protonet, ridge and gp, '
-        "or ridge and gp for regression",
+        description='2–8 learners, each a name or {"learner": …, "params": {…}, "base": …}, the last another base '
+        "model that reads the same inputs; null: protonet, ridge and gp, or ridge and gp for regression",
     )
 
     @field_validator("members", mode="before")
@@ -49,9 +58,13 @@ class Combination(Learner):
     config: MembersConfig
     tasks: ClassVar[frozenset[Task]] = frozenset({"classification", "regression"})
 
-    def __init__(self, backbone: Backbone, config: MembersConfig, task: Task) -> None:
+    def __init__(
+        self, backbone: Backbone, config: MembersConfig, task: Task, ready: Sequence[Placed] | None = None
+    ) -> None:
         super().__init__(backbone, config, task)
-        self.members = nn.ModuleList(_member(member, backbone, task) for member in _members(config, task))
+        placed = ready or [Placed(_member(member, backbone, task)) for member in _members(config, task)]
+        self.members = nn.ModuleList(member.learner for member in placed)
+        self.columns = [member.columns for member in placed]
         self.most_left_out = min(member.most_left_out for member in self.each())  # type: ignore[misc]
         self.first_order = next((member.first_order for member in self.each() if member.first_order), "")
         self.without_gradient = next((m.without_gradient for m in self.each() if m.without_gradient), "")
@@ -76,18 +89,31 @@ class Combination(Learner):
 
     def adapt_members(self, support: Support) -> State:
         """The states of all members, prefixed by their positions."""
-        states = [member.adapt(support) for member in self.each()]
+        states = [member.adapt(seen) for member, seen in zip(self.each(), self.supports(support), strict=True)]
         return {f"{i}.{name}": value for i, state in enumerate(states) for name, value in state.items()}
 
     def predict(self, state: State, z: Tensor) -> Prediction:
         """What the members answer, mixed."""
-        own = zip(self.each(), self.states_of(state), strict=True)
-        return self.mix(state, [member.predict(part, z) for member, part in own])
+        own = zip(self.each(), self.states_of(state), self.seen(z), strict=True)
+        return self.mix(state, [member.predict(part, seen) for member, part, seen in own])
 
     def states_of(self, state: State) -> list[State]:
         """That of each member."""
         prefixes = [f"{i}." for i in range(len(self.members))]
         return [{name[len(p) :]: value for name, value in state.items() if name.startswith(p)} for p in prefixes]
+
+    def seen(self, z: Tensor) -> list[Tensor]:
+        """Of embeddings [..., D], those that each member takes."""
+        return [z[..., columns] for columns in self.columns]
+
+    def supports(self, support: Support) -> list[Support]:
+        """The support set as each member sees it."""
+        return [replace(support, x=x) for x in self.seen(support.x)]
+
+    def left_out_by_each(self, support: Support, left_out: Tensor) -> list[Prediction]:
+        """What each member says to the examples at `left_out` [M], each from all the others."""
+        own = zip(self.each(), self.supports(support), strict=True)
+        return [member.leave_one_out(seen, left_out) for member, seen in own]
 
     @abstractmethod
     def mix(self, state: State, answers: Sequence[Prediction]) -> Prediction:
@@ -99,7 +125,7 @@ class Combination(Learner):
 
     def leave_one_out(self, support: Support, left_out: Tensor) -> Prediction:
         """What the members say to each without it, mixed."""
-        return self.left_out_from([m.leave_one_out(support, left_out) for m in self.each()], support.y[left_out])
+        return self.left_out_from(self.left_out_by_each(support, left_out), support.y[left_out])
 
     def each(self) -> list[Learner]:
         """The members."""
@@ -124,21 +150,23 @@ def _members(config: MembersConfig, task: Task) -> list[Member]:
     return config.members or [Member(learner=name) for name in USUAL[task]]
 
 
-def member_names(combination: Combination) -> list[str | None]:
-    """Names of its members; None for one that was given parameters of its own."""
-    members = _members(combination.config, combination.task)
-    return [member.learner if not member.params else None for member in members]
-
-
 def _member(member: Member, backbone: Backbone, task: Task) -> Learner:
+    if member.base is not None:
+        raise InvalidParameter("a combination across base models can be adapted, not trained or evaluated", "members")
+    learner = checked(member, lambda asked: build_learner(asked.learner, backbone, asked.params, task))
+    del learner.backbone  # members see embeddings; the weights that make them are the combination's alone
+    return learner
+
+
+def checked(member: Member, build: Callable[[Member], Learner]) -> Learner:
+    """What `build` makes of a member. Raises `InvalidParameter` where that cannot be one."""
     cls = learners[member.learner]
     if issubclass(cls, Combination):
         raise InvalidParameter(f"{member.learner} cannot be a member: it has members itself", "members")
     try:
-        learner = build_learner(member.learner, backbone, member.params, task)
+        learner = build(member)
     except InvalidTask as error:
         raise InvalidParameter(f"{member.learner} cannot be a member: {error}", "members") from None
     if not learner.only_embeds:
         raise InvalidParameter(f"{member.learner} cannot be a member: it does not take embeddings", "members")
-    del learner.backbone  # members see embeddings; the weights that make them are the combination's alone
     return learner

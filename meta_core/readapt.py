@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from meta_core.across import pinned
 from meta_core.artifact import pack
 from meta_core.base import Base
 from meta_core.engine import Engine
@@ -17,6 +18,7 @@ from meta_core.kept import load_support
 from meta_core.modality import Description
 from meta_core.orders import Order, Result, finish, load_outcome, next_version, note_version, now, results_of
 from meta_core.raw import pack_raw, unpack_raw
+from meta_core.reading import reading_difference
 from meta_core.store import Store
 
 log = logging.getLogger(__name__)
@@ -56,12 +58,13 @@ def plan(engine: Engine, store: Store, order: Order, record: Record, to: str) ->
     except NotFound:
         raise InvalidTask(f"the support set of {record['id']} was not kept; adapt again from the examples") from None
     moved = {key: record[key] for key in KEPT if key in record}
-    if difference := _difference(old, new):
+    if difference := reading_difference(old, new):
         inputs, description = _read_again(engine, old, new, inputs, f"{record['id']}: {difference}")
         header = {**header, "description": description}
         moved.pop("described_by", None)
     _check_shape(record["id"], new, tuple(inputs["x"].shape[1:]))
     name, params = _learner(record, old, new)
+    params = pinned(new, params, lambda reference: engine.catalogue.get(reference, order.tenant))
     moved |= {
         "base": new.reference,
         "modality": new.spec.modality,
@@ -132,18 +135,6 @@ def _name(record: Record) -> str:
     return str(record["base"]).partition("@")[0]
 
 
-def _difference(old: Base, new: Base) -> str:
-    """In what two versions may make other tensors of the same inputs; empty where they make the same."""
-    for what, before, after in (
-        ("modality", old.spec.modality, new.spec.modality),
-        ("preprocessing", _preprocessing(old), _preprocessing(new)),
-        ("description of inputs", old.spec.description, new.spec.description),
-    ):
-        if before != after:
-            return f"the {what} differs ({before} and {after})"
-    return ""
-
-
 def _read_again(
     engine: Engine, old: Base, new: Base, tensors: dict[str, Tensor], difference: str
 ) -> tuple[dict[str, Tensor], Description]:
@@ -175,10 +166,6 @@ def _check_shape(id: str, new: Base, shape: tuple[int, ...]) -> None:
         raise InvalidTask(
             f"{new.reference} takes inputs of shape {list(new.spec.shape)}; those of {id} are {list(shape)}"
         )
-
-
-def _preprocessing(base: Base) -> dict[str, Any]:
-    return base.modality().config.model_dump(mode="json")
 
 
 def _learner(record: Record, old: Base, new: Base) -> tuple[str, dict[str, Any]]:

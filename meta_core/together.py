@@ -50,8 +50,9 @@ def _mixed_together(
 ) -> list[Prediction]:
     """Each member answers all tasks together."""
     own = [combination.states_of(state) for state in states]
+    seen = [combination.seen(z) for z in queries]
     answers = [
-        predict_together(member, [parts[k] for parts in own], queries, [1.0] * len(states))
+        predict_together(member, [parts[k] for parts in own], [parts[k] for parts in seen], [1.0] * len(states))
         for k, member in enumerate(combination.each())
     ]
     mixtures = (combination.mix(state, said) for state, said in zip(states, zip(*answers, strict=True), strict=True))

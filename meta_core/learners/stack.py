@@ -9,7 +9,7 @@ from torch import Tensor
 from meta_core.backbone import Backbone
 from meta_core.calibration import calibrated, calibration_of
 from meta_core.learner import learners
-from meta_core.members import Combination, MembersConfig, mixed
+from meta_core.members import Combination, MembersConfig, Placed, mixed
 from meta_core.quality import sparable
 from meta_core.types import Prediction, State, Support, Task
 
@@ -38,8 +38,10 @@ class Stack(Combination):
     Config = StackConfig
     config: StackConfig
 
-    def __init__(self, backbone: Backbone, config: StackConfig, task: Task) -> None:
-        super().__init__(backbone, config, task)
+    def __init__(
+        self, backbone: Backbone, config: StackConfig, task: Task, ready: Sequence[Placed] | None = None
+    ) -> None:
+        super().__init__(backbone, config, task, ready)
         self.first_order = self.first_order or "weights and calibration of the members are taken as constants"
 
     def adapt(self, support: Support) -> State:
@@ -73,7 +75,7 @@ class Stack(Combination):
         """The members' answers to the left out, and the truth."""
         if not len(left_out):
             return [], support.y[left_out]
-        return [member.leave_one_out(support, left_out) for member in self.each()], support.y[left_out]
+        return self.left_out_by_each(support, left_out), support.y[left_out]
 
     @torch.no_grad()
     def _state(self, support: Support, answers: Sequence[Prediction], y: Tensor) -> State:
