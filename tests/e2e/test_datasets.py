@@ -132,15 +132,15 @@ def test_series_are_uploaded_trained_on_graded_and_adapted_to(trainer: Service) 
     np.savez(buffer, x=x, y=periods)
     card = added(trainer, buffer.getvalue(), modality="series")
     assert (card["modality"], card["shape"], card["ways"]) == ("series", [2, 30], 9)
-    job = trained(trainer, name="waves", dataset=card["id"], backbone_params={"width": 8})
-    assert (job["status"], job.get("base")) == ("ready", "waves@1"), job
-    assert trainer.client.get("/bases/waves").json()["backbone"] == "gru"
+    job = trained(trainer, name="strides", dataset=card["id"], backbone_params={"width": 8})
+    assert (job["status"], job.get("base")) == ("ready", "strides@1"), job
+    assert trainer.client.get("/bases/strides").json()["backbone"] == "gru"
     graded = trainer.client.post(
-        "/evaluate", json={"base": "waves", "dataset": card["id"], "ways": 2, "queries": 3, "tasks": 5}
+        "/evaluate", json={"base": "strides", "dataset": card["id"], "ways": 2, "queries": 3, "tasks": 5}
     )
     assert finished(trainer, graded.json()["id"])["scores"]["tasks"] == 5, graded.text
     own = [[np.sin(steps[:length] / p).tolist()] * 2 for p in (1, 4) for length in (12, 30)]
-    model = trainer.adapt({"base": "waves", "support": {"inputs": own, "labels": ["fast", "fast", "slow", "slow"]}})
+    model = trainer.adapt({"base": "strides", "support": {"inputs": own, "labels": ["fast", "fast", "slow", "slow"]}})
     asked = {"model": model.json()["id"], "inputs": [[[0.1, None, 0.5]] * 2]}
     assert trainer.client.post("/predict", json=asked).json()["predictions"][0]["label"] in ("fast", "slow")
     assert trainer.client.post("/predict", json={**asked, "inputs": [[0.1, 0.5]]}).status_code == 422

@@ -10,7 +10,7 @@ from tests.worker.site import TENANT, Site, sine_recipe, until
 
 
 def test_a_training_that_is_killed_again_and_again_ends_with_the_weights_of_one_left_in_peace(site: Site) -> None:
-    found = run(site, kills=2, steps=120, rng=random.Random(0))
+    found = run(site, kills=2, steps=600, rng=random.Random(0))
     assert (found["continued"], found["tensors that differ"], found["versions"]) == (2, 0, 1), found
 
 
