@@ -62,6 +62,8 @@ class Choice:
     learner: str
     params: dict[str, Any]
     considered: list[dict[str, Any]]
+    features: list[float]
+    """The description of the task."""
     told: Told | None
     """What it said of the left out."""
     members: tuple[Member, ...] = ()
@@ -126,7 +128,7 @@ class _Search:
         self.task: Task = support.task
         self.stacks = STACK in self.names
         self.names = [name for name in self.names if name != STACK]
-        features = task_features(support)
+        self.features = features = task_features(support)
         known = {name: known_as(base, name, self.task) for name in self.names}
         prior = selection.prior(self.task, features)
         scores = [prior[known[name]] for name in self.names if known[name] in prior] or [0.0]
@@ -172,13 +174,13 @@ class _Search:
         considered = [self._considered(name, combined[name], weights.get(name, 0.0)) for name in order]
         if len(weights) > 1:
             return self._stacked(weights, considered)
-        return Choice(learner=taken, params=self.params[taken], considered=considered, told=self.told.get(taken))
+        return Choice(taken, self.params[taken], considered, self.features, self.told.get(taken))
 
     def _stacked(self, weights: Mapping[str, float], considered: list[dict[str, Any]]) -> Choice:
         names = [name for name in self.names if name in weights]  # in one order, for there to be few different stacks
         members = tuple(Member(self.told[name], self.calibrations[name], weights[name]) for name in names)
         params = stack_params(self.base, names, self.task)
-        return Choice(STACK, params, considered, together(members), members)
+        return Choice(STACK, params, considered, self.features, together(members), members)
 
     def _might_win(self, name: str) -> bool:
         """Whether it could be the choice even if it told all of the left out without any loss."""

@@ -174,10 +174,12 @@ class Engine:
                 learner, choice = self._chosen(base, shape, task, auto.AutoConfig(**params))
                 name, params = choice.learner, choice.params
                 considered = {"candidates": choice.considered}
+                features = choice.features
                 state, held_out = choice.adapt(learner, task)
             else:
+                features = task_features(task)
                 state, held_out = adapt_and_leave_out(learner, task)
-        usual = self.selection.calibration(task.task, known_as(base, name, task.task), task_features(task))
+        usual = self.selection.calibration(task.task, known_as(base, name, task.task), features)
         calibration = calibration_of(*held_out, usual) if held_out else usual.untold
         quality = scores(held_out, calibration) | considered
         _check_finite(state, calibration, quality)
