@@ -11,7 +11,7 @@ from torch import Tensor
 
 from app.bodies import plain_inputs
 from app.cache import ModelCache
-from app.schemas import ArrayInputs
+from app.schemas.inputs import ArrayInputs
 from meta_core import metrics, tracing
 from meta_core.adapted import AdaptedModel
 from meta_core.conformal import covering, rejecting, rejection_level, threshold

@@ -14,7 +14,9 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 
 from app.dense_json import read_dense
-from app.schemas import MOST_INPUTS, AdaptBody, ArrayInputs, ExamplesBody, PredictBody
+from app.schemas.adapting import AdaptBody, ExamplesBody
+from app.schemas.inputs import MOST_INPUTS, ArrayInputs
+from app.schemas.predicting import PredictBody
 from meta_core.errors import InvalidRequest
 from meta_core.npy import read_npy
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from app.schemas import Problem
+from app.schemas.problems import Problem
 
 _PROBLEM = {"model": Problem, "content": {"application/problem+json": {}}}
 

@@ -16,7 +16,8 @@ from app.dedupe import claim_content
 from app.deps import Parts, PartsDep
 from app.idempotency import IdempotencyKey, Once
 from app.openapi import PROBLEMS, body_of, links_to
-from app.schemas import AdaptBody, ModelView
+from app.schemas.adapting import AdaptBody
+from app.schemas.models import ModelView
 from app.views import model_view
 from meta_core.engine import TaskRequest
 from meta_core.expiry import expires_at

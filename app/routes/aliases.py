@@ -9,7 +9,7 @@ from app.access import CanAdapt, CanRead
 from app.deps import Parts, PartsDep
 from app.openapi import only
 from app.routes.models import existing
-from app.schemas import AliasBody, AliasView
+from app.schemas.aliases import AliasBody, AliasView
 from app.views import alias_view
 from meta_core.aliases import Alias, aliases_of
 from meta_core.errors import InvalidRequest

@@ -9,7 +9,8 @@ from pydantic import ConfigDict
 from app.access import CanRead, CanTrain
 from app.deps import Parts, PartsDep
 from app.openapi import only
-from app.schemas import BaseDetails, BasePatch, BaseView, JobView, ReadaptBaseBody
+from app.schemas.bases import BaseDetails, BasePatch, BaseView, ReadaptBaseBody
+from app.schemas.jobs import JobView
 from app.views import base_view, job_view, version_view
 from meta_core.base import Base
 from meta_core.catalogue import Catalogue

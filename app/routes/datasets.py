@@ -12,7 +12,7 @@ from app.caller import Caller
 from app.deps import Parts, PartsDep
 from app.openapi import only
 from app.receive import received
-from app.schemas import DatasetList, DatasetOptions, DatasetView
+from app.schemas.datasets import DatasetList, DatasetOptions, DatasetView
 from app.views import dataset_view
 from meta_core import uploads
 from meta_core.format import Reading

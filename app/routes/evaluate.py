@@ -10,7 +10,7 @@ from app.bodies import plain_inputs
 from app.caller import Caller
 from app.deps import Parts, PartsDep
 from app.openapi import only
-from app.schemas import EvaluateBody, Evaluated
+from app.schemas.evaluating import EvaluateBody, Evaluated
 from app.views import job_view
 from meta_core.assessment import EvaluationSpec, grade_queries
 from meta_core.errors import InvalidRequest

@@ -15,7 +15,9 @@ from app.idempotency import IdempotencyKey
 from app.openapi import PROBLEMS, body_of, only
 from app.routes.adapt import Prefer, accepted, awaited_model
 from app.routes.models import existing
-from app.schemas import ExamplesBody, ModelView, SuggestBody, Suggestions, Versions
+from app.schemas.adapting import ExamplesBody
+from app.schemas.models import ModelView, Versions
+from app.schemas.suggesting import SuggestBody, Suggestions
 from app.views import versions_view
 from meta_core.errors import NotFound, Unusable
 from meta_core.incremental import Source, load_source, next_labels, with_examples, without_example

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from redis.exceptions import RedisError
 
 from app.deps import Parts, PartsDep
-from app.schemas import Health
+from app.schemas.problems import Health
 from meta_core.errors import Unavailable
 
 router = APIRouter(tags=["operations"])

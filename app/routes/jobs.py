@@ -11,7 +11,7 @@ from app.deps import PartsDep
 from app.events import ENDED, events
 from app.openapi import only
 from app.orders import UNFINISHED
-from app.schemas import JobView
+from app.schemas.jobs import JobView
 from app.views import job_view
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])

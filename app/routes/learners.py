@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from app.access import CanRead
 from app.openapi import only
-from app.schemas import LearnerView
+from app.schemas.learners import LearnerView
 from app.views import learner_view
 from meta_core.learner import learners
 

@@ -11,7 +11,7 @@ from app.access import CanTrain
 from app.deps import Parts, PartsDep
 from app.idempotency import IdempotencyKey, Once
 from app.openapi import only
-from app.schemas import JobView
+from app.schemas.jobs import JobView
 from app.views import job_view
 from meta_core.ids import new_id
 from meta_core.orders import Order, now

@@ -12,7 +12,7 @@ from app.access import CanAdapt, CanRead
 from app.deps import Parts, PartsDep
 from app.openapi import PROBLEMS, only
 from app.routes.adapt import Prefer, awaited_model
-from app.schemas import ModelList, ModelView, ReadaptModelBody
+from app.schemas.models import ModelList, ModelView, ReadaptModelBody
 from app.views import model_view
 from meta_core.aliases import aliases_of
 from meta_core.errors import CorruptArtifact, Gone, InUse, NotFound

@@ -13,7 +13,7 @@ from app.batching import Question
 from app.bodies import predict_body
 from app.deps import Parts, PartsDep
 from app.openapi import PROBLEMS, body_of
-from app.schemas import PredictBody, Predictions
+from app.schemas.predicting import PredictBody, Predictions
 from meta_core.errors import Gone
 from meta_core.ids import is_id
 
