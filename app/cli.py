@@ -50,6 +50,8 @@ UrlOption = Annotated[str, Option(envvar="SHOTPUT_URL", help="Where the service 
 JsonOption = Annotated[bool, Option("--json", help="Print the answer as JSON.")]
 TargetOption = Annotated[str | None, Option(help="Column of a CSV file that holds the label; never sent as an input.")]
 ParamOption = Annotated[list[str] | None, Option(help="Parameter of the learner as key=value (value: JSON or text).")]
+HostOption = Annotated[str | None, Option(help="Address to listen on.", show_default="SHOTPUT_HOST")]
+PortOption = Annotated[int | None, Option(help="Port to listen on.", show_default="SHOTPUT_PORT")]
 LOCAL = "http://127.0.0.1:8000"
 
 
@@ -75,17 +77,18 @@ for command in (cli_models.versions, cli_models.suggest, cli_models.aliases, cli
 @cli.command()
 def up(
     *,
+    host: HostOption = None,
+    port: PortOption = None,
     restart: Annotated[bool | None, Option(help="Replace a worker that died.", show_default="SHOTPUT_RESTART")] = None,
 ) -> None:
     """Run the whole service until Ctrl-C: Redis, the API, and the workers."""
-    settings = Settings()
-    supervisor.run(settings if restart is None else settings.model_copy(update={"restart": restart}))
+    supervisor.run(_settings(host=host, port=port, restart=restart))
 
 
 @cli.command()
-def api() -> None:
+def api(*, host: HostOption = None, port: PortOption = None) -> None:
     """Run one API process. Redis and a worker are started separately; `shotput up` starts all."""
-    settings = Settings()
+    settings = _settings(host=host, port=port)
     together = tempfile.mkdtemp(prefix="shotput-metrics-") if settings.api_processes > 1 else None
     _become(processes.api(settings), settings, processes.counted_together(Path(together)) if together else {})
 
@@ -327,6 +330,11 @@ def _naming_files(given: Examples, request: Callable[[], dict[str, Any]]) -> dic
         if refused.example is None or refused.example >= len(sources):
             raise
         raise Refused(f"{refused} ({sources[refused.example]})") from None
+
+
+def _settings(**given: Any) -> Settings:
+    """The settings of the environment, but for those that the command line gives."""
+    return Settings(**{name: value for name, value in given.items() if value is not None})
 
 
 def _become_several(processes: int) -> NoReturn:

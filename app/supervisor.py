@@ -223,7 +223,7 @@ def check_port(host: str, port: int) -> None:
             pass
     except OSError as error:
         raise ServiceEnded(
-            f"cannot listen on port {port} of {host}: {os.strerror(error.errno or 0)}; choose another with SHOTPUT_PORT"
+            f"cannot listen on port {port} of {host}: {os.strerror(error.errno or 0)}; choose another with --port"
         ) from None
 
 

@@ -51,9 +51,12 @@ class Up:
         self.url = f"http://127.0.0.1:{self.port}"
         self.printed: list[str] = []
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        environment = {**os.environ, "SHOTPUT_HOME": str(home), "SHOTPUT_PORT": self.port, **settings}
+        command, environment = (
+            [*SHOTPUT, "up", "--port", self.port],
+            {**os.environ, "SHOTPUT_HOME": str(home), **settings},
+        )
         self.process = subprocess.Popen(
-            [*SHOTPUT, "up"], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         self._reader = threading.Thread(target=self._read)
         self._reader.start()

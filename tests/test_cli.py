@@ -82,6 +82,8 @@ def test_a_bad_setting_is_named(tmp_path: Path) -> None:
     assert failed.returncode == 1
     assert failed.stderr.startswith("shotput: SHOTPUT_PORT: Input should be a valid integer")
     assert "'http'" in failed.stderr
+    failed = shotput("up", "--port", "70000", home=tmp_path)
+    assert failed.stderr.startswith("shotput: SHOTPUT_PORT: Input should be less than or equal to 65535; found 70000")
 
 
 def test_a_service_that_does_not_run_is_said_so(tmp_path: Path) -> None:

@@ -237,6 +237,15 @@ def test_arrays_are_vectors_or_images_by_their_axes(store: Store, tmp_path: Path
     torch.testing.assert_close(part.x.sum(1, keepdim=True), part.y)
 
 
+def test_classes_of_arrays_may_be_texts(store: Store, tmp_path: Path) -> None:
+    x, names = np.random.rand(30, 4), np.array(["fünf", "six", "seven"])[np.arange(30) % 3]
+    card, _ = uploads.add(store, TENANT, npz(tmp_path / "t.npz", x=x, y=names))
+    assert card["classes"] == {"fünf": 10, "six": 10, "seven": 10}
+    names[4] = chr(0xD800)
+    with pytest.raises(InvalidDataset, match=r"y\[4\]: is no text"):
+        uploads.add(store, TENANT, npz(tmp_path / "u.npz", x=x, y=names))
+
+
 def test_pickled_and_unfit_arrays_are_refused(store: Store, tmp_path: Path) -> None:
     x, y = np.zeros((4, 2)), np.arange(4) % 2
     for problem, arrays in {

@@ -12,7 +12,7 @@ from meta_core.errors import InvalidDataset, InvalidRequest
 from meta_core.format import Example, Format, Reading, formats, whole
 from meta_core.formats.folders import is_npz
 from meta_core.limits import Limits
-from meta_core.npy import read_npy, read_npy_header
+from meta_core.npy import NUMBERS, TEXTS, read_npy, read_npy_header
 
 LARGEST_EXAMPLE = 100_000_000
 """Bytes."""
@@ -20,10 +20,10 @@ LARGEST_EXAMPLE = 100_000_000
 
 @formats.register("npz")
 class Npz(Format):
-    """`x` [N, …] and `y` [N] integers, booleans or floats; [N, D] are vectors, [N, H, W] and [N, H, W, 3] images.
+    """`x` [N, …] and `y` [N] texts, integers, booleans or floats.
 
-    As series, where that is asked for, they are [N, steps] or [N, channels, steps], NaN where a value is missing and
-    behind the end of shorter ones.
+    [N, D] are vectors, [N, H, W] and [N, H, W, 3] images. As series, where that is asked for, they are [N, steps] or
+    [N, channels, steps], NaN where a value is missing and behind the end of shorter ones.
     """
 
     def __init__(self, path: Path, reading: Reading, limits: Limits) -> None:
@@ -35,7 +35,7 @@ class Npz(Format):
                 [("the archive", f"an npz has the arrays x and y; found {', '.join(names) or 'none'}")]
             )
         try:
-            self.y = read_npy(self.archive.read(names["y.npy"]))
+            self.y = read_npy(self.archive.read(names["y.npy"]), NUMBERS + TEXTS)
         except (InvalidRequest, *DAMAGED) as error:
             raise InvalidDataset([("y.npy", str(error))]) from None
         self.shape, self.dtype = self._header()
@@ -76,4 +76,13 @@ class Npz(Format):
                     value = np.frombuffer(whole(file, size), self.dtype).reshape(self.shape[1:])
                 except DAMAGED as error:
                     raise InvalidDataset([(f"x[{index}]", f"cannot be unpacked: {error}")]) from None
-                yield Example(f"x[{index}]", value if value.ndim else value.item(), label)
+                yield Example(f"x[{index}]", value if value.ndim else value.item(), _checked(index, label))
+
+
+def _checked(index: int, label: Any) -> Any:
+    """The label, if it can be written: NumPy keeps code points that no text has."""
+    try:
+        str(label).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidDataset([(f"y[{index}]", f"is no text: {error.reason}")]) from None
+    return label
