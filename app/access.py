@@ -18,16 +18,17 @@ _bearer = HTTPBearer(auto_error=False, description="an API key, `sk_…`; made w
 
 
 async def caller(request: Request, needed: SecurityScopes, _: Annotated[object, Security(_bearer)]) -> Caller:
-    """The caller of this request, as `Authentication` found out.
+    """The caller of this request, as `Authentication` found out. Raises `Forbidden`."""
+    return granted(request.state.caller, *needed.scopes)
 
-    Raises `Forbidden` when a scope that the route needs was not granted.
-    """
-    found: Caller = request.state.caller
-    for scope in needed.scopes:
-        if not found.may(scope):
-            granted = ", ".join(sorted(found.scopes)) or "none"
-            raise Forbidden(f"this needs the scope {scope}; the key {found.key} has: {granted}")
-    return found
+
+def granted(caller: Caller, *scopes: str) -> Caller:
+    """The caller itself. Raises `Forbidden` when one of these scopes was not granted."""
+    for scope in scopes:
+        if not caller.may(scope):
+            has = ", ".join(sorted(caller.scopes)) or "none"
+            raise Forbidden(f"this needs the scope {scope}; the key {caller.key} has: {has}")
+    return caller
 
 
 CanRead = Annotated[Caller, Security(caller, scopes=["read"])]

@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from typing import Literal
 
+from starlette.datastructures import URL
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as Connection
@@ -15,6 +16,7 @@ from app import keys
 from app.access import OPEN
 from app.caller import LOCAL, Caller
 from app.errors import meta_problem
+from app.headers import header
 from app.keys import Key
 from meta_core.errors import Forbidden, MetaError, NotFound, Unauthenticated, Unavailable
 from meta_core.store import Store
@@ -99,21 +101,20 @@ class Authentication:
         """Pass a request on once it is known who asks."""
         if scope["type"] == "lifespan" or scope["path"] in OPEN:
             return await self.app(scope, receive, send)
-        request = Request(scope)
         try:
-            request.state.caller = await self._identified(request)
+            scope["state"]["caller"] = await self._identified(scope)
         except MetaError as error:
-            return await meta_problem(request, error)(scope, receive, send)
+            return await meta_problem(Request(scope), error)(scope, receive, send)
         return await self.app(scope, receive, send)
 
-    async def _identified(self, request: Request) -> Caller:
+    async def _identified(self, scope: Connection) -> Caller:
         if await self._ring.any():
-            scheme, _, text = request.headers.get("authorization", "").partition(" ")
+            scheme, _, text = (header(scope, b"authorization") or "").partition(" ")
             if scheme.lower() != "bearer":
                 raise Unauthenticated("send an API key: `Authorization: Bearer sk_…`")
             return await self._ring.caller(text.strip())
         allowed = self._ring.without_keys
-        if allowed == "anyone" or (allowed == "loopback" and _is_local(request)):
+        if allowed == "anyone" or (allowed == "loopback" and _is_local(scope)):
             return LOCAL
         raise Forbidden(
             "there are no API keys, and so not everybody is served; make one with `shotput keys create`, "
@@ -121,9 +122,18 @@ class Authentication:
         )
 
 
-def _is_local(request: Request) -> bool:
+def _is_local(scope: Connection) -> bool:
     """Whether the request comes from this machine, and was meant for it: a page in a browser may lead others here."""
-    return _loopback(request.client.host if request.client else "localhost") and _loopback(request.url.hostname or "")
+    client, server = scope.get("client"), scope.get("server")
+    meant_for = _hostname(header(scope, b"host"), tuple(server) if server else None)
+    return _loopback(client[0] if client else "localhost") and _loopback(meant_for)
+
+
+@functools.lru_cache(maxsize=1024)
+def _hostname(host: str | None, server: tuple[str, int | None] | None) -> str:
+    """Whom a request is meant for, by its header `Host` and by where it arrived."""
+    headers = [] if host is None else [(b"host", host.encode("latin-1"))]
+    return URL(scope={"path": "/", "headers": headers, "server": server}).hostname or ""
 
 
 @functools.lru_cache(maxsize=1024)

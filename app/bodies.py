@@ -83,11 +83,15 @@ def _is_form(request: Request) -> bool:
 
 
 async def _json(request: Request, model: type[Body]) -> Body:
+    return await json_body(await request.body(), model)
+
+
+async def json_body(content: bytes, model: type[Body]) -> Body:
+    """A body of JSON. Raises `RequestValidationError`."""
     try:
-        body = await request.body()
-        if len(body) <= AT_ONCE:
-            return model.model_validate_json(body)
-        return await asyncio.to_thread(_large, body, model)
+        if len(content) <= AT_ONCE:
+            return model.model_validate_json(content)
+        return await asyncio.to_thread(_large, content, model)
     except pydantic.ValidationError as error:
         raise _body_error(error) from None
 

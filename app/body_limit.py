@@ -2,12 +2,12 @@
 
 import asyncio
 
-from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.errors import http_problem
+from app.headers import header
 
 TOO_LARGE = HTTPException(413, "the request body is larger than the setting SHOTPUT_MAX_BODY_BYTES allows")
 DATASET_TOO_LARGE = HTTPException(413, "the dataset is larger than the setting SHOTPUT_MAX_DATASET_BYTES allows")
@@ -36,8 +36,8 @@ class BodyLimit:
             return await self.app(scope, receive, send)
         is_dataset = scope["path"].rstrip("/") == "/datasets"
         most, error = (self.most_of_dataset, DATASET_TOO_LARGE) if is_dataset else (self.most, TOO_LARGE)
-        declared = Headers(scope=scope).get("content-length", "")
-        if declared.isdecimal() and int(declared) > most:
+        declared = header(scope, b"content-length")
+        if declared and declared.isdecimal() and int(declared) > most:
             return await http_problem(Request(scope), error)(scope, receive, send)
         received, more, clock = 0, True, asyncio.get_running_loop().time
         started = clock()

@@ -1,7 +1,7 @@
 """Errors as RFC 9457 problems: what was found, what was needed, and where."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -57,10 +57,8 @@ log = logging.getLogger("shotput.api")
 
 def install(app: FastAPI) -> None:
     """Answer every error of this application with a problem."""
-    app.add_exception_handler(MetaError, _meta_error)
-    app.add_exception_handler(RequestValidationError, _validation_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RedisError, _redis_error)
+    for kind, handler in EXPECTED.items():
+        app.add_exception_handler(kind, handler)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -181,6 +179,19 @@ def _fits(route: BaseRoute, scope: Scope) -> bool:
 async def _redis_error(request: Request, error: Exception) -> JSONResponse:
     log.error("%s %s: Redis: %s", request.method, request.url.path, error)
     return problem(request, 503, "unavailable", "the queue does not answer", headers={"Retry-After": "5"})
+
+
+EXPECTED: dict[type[Exception], Callable[[Request, Exception], Coroutine[Any, Any, JSONResponse]]] = {
+    MetaError: _meta_error,
+    RequestValidationError: _validation_error,
+    HTTPException: _http_error,
+    RedisError: _redis_error,
+}
+
+
+async def answer_to(request: Request, error: Exception) -> JSONResponse:
+    """The problem for an error of one of the `EXPECTED` kinds."""
+    return await next(handler for kind, handler in EXPECTED.items() if isinstance(error, kind))(request, error)
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:

@@ -18,6 +18,7 @@ from app.batching import Batcher
 from app.body_limit import BodyLimit
 from app.cache import ModelCache
 from app.deps import Parts
+from app.direct import Direct
 from app.ending import told_of_the_end
 from app.observed import Observed
 from app.openapi import only
@@ -115,6 +116,7 @@ def create_app(
 
     version = importlib.metadata.version("shotput")
     app = FastAPI(title="Shotput", version=version, description=DESCRIPTION, lifespan=lifespan)
+    app.add_middleware(Direct, parts=parts)
     app.add_middleware(BodyLimit, most=limits.max_body_bytes, most_of_dataset=limits.max_dataset_bytes)
     app.add_middleware(Accepting, most=max_accepting, recall=orders.recall_room)
     app.add_middleware(Authentication, ring=ring)

@@ -175,14 +175,13 @@ class Supervisor:
         rest = b""
         while chunk := await stream.read(1 << 16):  # no readline: a line may be longer than its buffer
             *lines, rest = (rest + chunk).split(b"\n")
-            for line in lines:
-                self._say(line.decode(errors="replace"), name)
+            self._say(*(line.decode(errors="replace") for line in lines), name=name)
         if rest:
-            self._say(rest.decode(errors="replace"), name)
+            self._say(rest.decode(errors="replace"), name=name)
 
-    def _say(self, line: str, name: str = "shotput") -> None:
+    def _say(self, *lines: str, name: str = "shotput") -> None:
         try:
-            print(f"{name:<8} | {line}", flush=True)
+            print("".join(f"{name:<8} | {line}\n" for line in lines), end="", flush=True)
         except BrokenPipeError:  # nobody reads any more
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115
             self._stop.set()

@@ -54,17 +54,23 @@ def _stop(provider: Any) -> None:
     provider.shutdown()
 
 
-@contextlib.contextmanager
-def span(name: str, *, parent: str | None = None, kind: Kind = "internal", **attributes: Any) -> Iterator[None]:
+def span(
+    name: str, *, parent: str | None = None, kind: Kind = "internal", **attributes: Any
+) -> contextlib.AbstractContextManager[object]:
     """Do something as a span; `parent` is the traceparent of another process, else it is the current span."""
-    if _tracer is None:
-        yield
-        return
+    return _NOTHING if _tracer is None else _span(_tracer, name, parent, kind, attributes)
+
+
+_NOTHING = contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _span(tracer: "Tracer", name: str, parent: str | None, kind: Kind, attributes: dict[str, Any]) -> Iterator[None]:
     from opentelemetry.trace import SpanKind  # noqa: PLC0415
 
     context = _propagator().extract({"traceparent": parent}) if parent else None
     kept = {key.replace("__", "."): value for key, value in attributes.items() if value is not None}
-    with _tracer.start_as_current_span(name, context, SpanKind[kind.upper()], kept):
+    with tracer.start_as_current_span(name, context, SpanKind[kind.upper()], kept):
         yield
 
 

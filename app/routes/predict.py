@@ -36,12 +36,15 @@ FORM = {
 @router.post("/predict", response_model=Predictions, responses=PROBLEMS, openapi_extra=body_of(PredictBody, FORM))
 async def predict(caller: CanPredict, body: Annotated[PredictBody, Depends(predict_body)], parts: PartsDep) -> Response:
     """Ask an adapted model: class probabilities, or mean and 90 % interval, for each input."""
+    return await answered(parts, caller.tenant, body)
+
+
+async def answered(parts: Parts, tenant: str, body: PredictBody) -> Response:
+    """The answer to a question of a tenant."""
     reference = body.model
-    model, alias = (
-        (reference, None) if is_id(reference) else await asyncio.to_thread(_alias, parts, caller.tenant, body)
-    )
+    model, alias = (reference, None) if is_id(reference) else await asyncio.to_thread(_alias, parts, tenant, body)
     try:
-        question = Question(caller.tenant, model, body.inputs, body.coverage, body.reject, body.explain)
+        question = Question(tenant, model, body.inputs, body.coverage, body.reject, body.explain)
         answers = await parts.batcher.answer(question)
     except Gone as error:
         raise error if alias is None else Gone(f"alias {alias!r}: {error}; PUT /aliases/{alias} moves it") from None
