@@ -10,7 +10,7 @@ from app.deps import Parts
 from app.errors import EXPECTED, answer_to
 from app.headers import header
 from app.routes import predict
-from app.schemas import PredictBody
+from app.schemas.predicting import PredictBody
 
 PATH = "/predict"
 (ROUTE,) = predict.router.routes
