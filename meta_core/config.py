@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import pydantic
-from pydantic_core import PydanticCustomError
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, ValidationError
 
 from meta_core.errors import InvalidParameter, shown
 
@@ -14,7 +14,29 @@ MADE_WITH_THE_WEIGHTS: dict[str, Any] = {"x-when": "meta-train"}
 
 
 class Typed(pydantic.BaseModel):
-    """A model in which true and false are no numbers, and numbers are neither; pydantic would take 1 for both."""
+    """A model in which true and false are no numbers, and numbers are neither; pydantic would take 1 for both.
+
+    An unknown field, where it forbids them, is an error that lists the known ones.
+    """
+
+    @pydantic.model_validator(mode="wrap")
+    @classmethod
+    def _naming_the_fields(cls, value: Any, read: pydantic.ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return read(value)
+        except pydantic.ValidationError as error:
+            raise ValidationError.from_exception_data(
+                cls.__name__, [cls._told(one) for one in error.errors()]
+            ) from None
+
+    @classmethod
+    def _told(cls, found: ErrorDetails) -> InitErrorDetails:
+        kind, text, place = found["type"], found["msg"], found["loc"]
+        if kind == "extra_forbidden" and len(place) == 1:
+            text = f"there is no such field; there are: {', '.join(cls.model_fields) or 'none'}"
+        elif kind in ("model_type", "model_attributes_type"):  # which else name classes of ours
+            text = "Input should be an object"
+        return InitErrorDetails(type=PydanticCustomError(kind, text), loc=place, input=found["input"])
 
     @pydantic.field_validator("*", mode="before")
     @classmethod
