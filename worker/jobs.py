@@ -17,11 +17,11 @@ from meta_core.training import Progress
 from meta_core.uploads import at_hand
 from worker.checkpoints import StoredCheckpoints
 from worker.interrupt import cancellable
-from worker.life import Interrupted, carry_out, forgive_all_attempts
+from worker.life import Commit, Interrupted, carry_out, forgive_all_attempts, worked_out
 from worker.workplace import Workplace
 
-Job = Callable[[str, str], None]
-"""Takes the tenant and the id of an order."""
+Job = Callable[[str, str], Commit | None]
+"""Takes the tenant and the id of an order; what it returns is left to be called, while the next order is begun."""
 
 
 def jobs_of(kind: Kind, place: Workplace) -> Mapping[str, Job]:
@@ -37,8 +37,8 @@ def jobs_of(kind: Kind, place: Workplace) -> Mapping[str, Job]:
     return {JOBS[kind]: partial(adapt, place, engine)}
 
 
-def adapt(place: Workplace, engine: Engine, tenant: str, id: str) -> None:
-    """Adapt a base model to the support set of an order."""
+def adapt(place: Workplace, engine: Engine, tenant: str, id: str) -> Commit | None:
+    """Adapt a base model to the support set of an order; the model is still to be committed."""
 
     def adapted(order: Order) -> Result:
         place.pulse.board.stage = "adapting"
@@ -51,7 +51,7 @@ def adapt(place: Workplace, engine: Engine, tenant: str, id: str) -> None:
         metrics.note_gpu_memory(place.device)
         return result
 
-    carry_out(place, tenant, id, adapted)
+    return worked_out(place, tenant, id, adapted)
 
 
 def meta_train(place: Workplace, tenant: str, id: str) -> None:

@@ -2,7 +2,10 @@
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import copy_context
+from functools import partial
 
 from redis.exceptions import RedisError
 
@@ -30,6 +33,9 @@ log = logging.getLogger(__name__)
 ATTEMPTS_KEY = "shotput:attempts:"
 """Prefix of the Redis counter of an order's starts since it last got further."""
 
+Commit = Callable[[], Result | None]
+"""Gives an order the outcome that was worked out for it; returns and raises what `carry_out` does."""
+
 
 class Interrupted(Exception):
     """The process shall end; the order stays open and another worker takes it on."""
@@ -41,30 +47,43 @@ def carry_out(place: Workplace, tenant: str, id: str, work: Callable[[Order], Re
     An order with an outcome needs nothing: this is how a second execution ends. Raises `Interrupted`, `Unavailable`
     or `RedisError` when the order stays open, through no fault of its own.
     """
+    commit = worked_out(place, tenant, id, work)
+    return commit() if commit is not None else None
+
+
+def worked_out(place: Workplace, tenant: str, id: str, work: Callable[[Order], Result]) -> Commit | None:
+    """The first half of `carry_out`: what is left to do is to call what this returns, if anything, on any thread."""
     order = load_order(place.store, tenant, id)
     if order is None:
         log.info("%s: nothing left to do", id)
         return None
     with about(order.request_id), tracing.span(order.kind, parent=order.trace, kind="consumer", order=order.id):
-        return _carried_out(place, order, work)
+        result = _attempt(place, order, work)
+        return partial(copy_context().run, _commit, place, order, result) if result is not None else None
 
 
-def _carried_out(place: Workplace, order: Order, work: Callable[[Order], Result]) -> Result | None:
-    queue = WORKER_OF[order.kind]
+def _attempt(place: Workplace, order: Order, work: Callable[[Order], Result]) -> Result | None:
     place.pulse.board.attempt = attempt = count_attempt(place, order)
     log.info("%s: begun, start %d", order.id, attempt)
-    metrics.WAITED.labels(queue).observe(time.time() - seconds_of(order.id))
+    metrics.WAITED.labels(WORKER_OF[order.kind]).observe(time.time() - seconds_of(order.id))
     try:
-        result = _poisoned(order) if attempt > ATTEMPTS else _outcome(order, work)
-        return _commit(place, order, result)
-    except (Interrupted, Unavailable, RedisError):
-        metrics.INTERRUPTED.labels(queue).inc()
-        forgive_attempt(place, order)
-        raise
+        with _forgiving(place, order):
+            return _poisoned(order) if attempt > ATTEMPTS else _outcome(order, work)
     except Cancelled:
         log.info("%s: stopped, it has an outcome already", order.id)
         _clear(place, order)
         return None
+
+
+@contextmanager
+def _forgiving(place: Workplace, order: Order) -> Iterator[None]:
+    """Do something with an order that leaves it open, and its start uncounted, where others are at fault."""
+    try:
+        yield
+    except (Interrupted, Unavailable, RedisError):
+        metrics.INTERRUPTED.labels(WORKER_OF[order.kind]).inc()
+        forgive_attempt(place, order)
+        raise
 
 
 def count_attempt(place: Workplace, order: Order) -> int:
@@ -123,7 +142,8 @@ def _outcome(order: Order, work: Callable[[Order], Result]) -> Result:
 
 
 def _commit(place: Workplace, order: Order, result: Result) -> Result | None:
-    first = finish(place.store, order, result)
+    with _forgiving(place, order):
+        first = finish(place.store, order, result)
     if first:
         metrics.FINISHED.labels(WORKER_OF[order.kind], result.status).inc()
     log.info("%s: %s%s", order.id, result.status, "" if first else ", but it had an outcome already")

@@ -12,6 +12,16 @@ from meta_core.orders import TURNS, Kind, queue_name
 TOGETHER = 8
 """Most orders that a worker takes in one turn: how many of another tenant may come before one's own."""
 
+POP = """
+local waiting = redis.call('LLEN', KEYS[1])
+local ids = redis.call('LPOP', KEYS[1], math.max(1, math.min(tonumber(ARGV[1]), math.ceil(waiting / 2))))
+if redis.call('EXISTS', KEYS[1]) == 1 then
+    redis.call('ZADD', KEYS[2], 'NX', ARGV[2], ARGV[3])
+end
+return ids
+"""
+"""Takes at most so many, and half, of a line; a tenant with more in it gets the last place among the tenants."""
+
 
 class Lines:
     """The orders of one kind that wait. A tenant with a thousand of them delays another's by one turn, not a thousand.
@@ -23,6 +33,7 @@ class Lines:
     def __init__(self, kind: Kind, redis: Redis) -> None:
         self.kind: Kind = kind
         self._redis = redis
+        self._pop = redis.register_script(POP)
 
     def queue(self, tenant: str) -> Queue:
         """RQ's queue that is the line of a tenant."""
@@ -37,15 +48,8 @@ class Lines:
         if not turn:
             return []
         tenant = turn[1].decode()  # type: ignore[union-attr]
-        key = self.queue(tenant).key
-        waiting = int(self._redis.llen(key))
-        with self._redis.pipeline() as pop:
-            pop.lpop(key, max(1, min(most, (waiting + 1) // 2)))
-            pop.llen(key)
-            ids, left = pop.execute()
-        if left:
-            self.give_turn(tenant)
-        ids = [id.decode() for id in ids or ()]
+        keys = [self.queue(tenant).key, TURNS[self.kind]]
+        ids = [id.decode() for id in self._pop(keys, [most, time.time(), tenant]) or ()]
         jobs = Job.fetch_many(ids, connection=self._redis, serializer=JSONSerializer) if ids else []
         return [job for job in jobs if job is not None]  # one without a job is queued anew by the reconciler
 

@@ -14,6 +14,7 @@ from rq.serializers import JSONSerializer
 from meta_core.errors import Unavailable
 from meta_core.orders import QUEUES, SECONDS, Kind
 from worker import jobs
+from worker.closing import Closing
 from worker.connection import pause
 from worker.deadline import GRACE, TookTooLong, deadline
 from worker.life import Interrupted
@@ -29,6 +30,8 @@ BLOCK = 1
 class OrderWorker(SimpleWorker):
     """RQ's queues and jobs, our way of taking and doing them: a tenant's turn at a time, one order after the other.
 
+    What came of an order is committed while the next one is worked on, see `Closing`.
+
     RQ records in Redis what became of a job, and re-queues and cleans by that record. Here the store is the record
     and the reconciler re-queues by it, so a job is taken, done and forgotten. Of what a job in Redis says, only its
     id, arguments and time limit are used, and its function's name to look it up in `known`: nothing is imported.
@@ -39,6 +42,7 @@ class OrderWorker(SimpleWorker):
         name, ttl = place.pulse.worker, BLOCK + 15  # RQ's time to block is its time to live less 15
         super().__init__([queue], name, connection=place.redis, serializer=JSONSerializer, worker_ttl=ttl)
         self.lines = Lines(kind, place.redis)
+        self.closing = Closing(place.pulse, longest=SECONDS[kind] + GRACE)
         self.together = TOGETHER if kind == "adapt" else 1
         self.limit = SECONDS[kind]
         self.place = place
@@ -56,12 +60,14 @@ class OrderWorker(SimpleWorker):
                 log.warning("Redis is away: %s", error)
                 pause(failures)
                 failures += 1
+        self.closing.finish()
         log.info("%s: ends after %d orders", self.name, done)
         self._deregister()
 
     def _do_next(self) -> int:
         """Do the next orders, if any come soon; says how many were taken."""
         self._show_in_rq()
+        self.closing.check()
         taken = self.lines.take(self.together, BLOCK)
         mine = self._claimed(taken)
         try:
@@ -80,19 +86,32 @@ class OrderWorker(SimpleWorker):
         for job in orders:
             if job.id not in won:
                 log.info("%s: another worker is at it", job.id)
-        return [job for job in orders if job.id in won]
+        mine = [job for job in orders if job.id in won]
+        with self.connection.pipeline(transaction=False) as expiring:
+            for job in mine:  # should Redis be away when they are to be forgotten
+                expiring.expire(job.key, self.limit * len(mine) + GRACE)
+            expiring.execute()
+        return mine
 
     def _execute(self, job: Job) -> bool:
-        """Do one order, and forget its job whatever came of it; says no if it must wait for another worker."""
+        """Do one order, and leave it to be closed whatever came of it; says no if it must wait for another worker."""
         tenant, id = job.args
         self.place.pulse.begin(tenant, id)
+        log.info("%s: taken by %s", id, self.name)
+        commit = None
         try:
-            self.connection.expire(job.key, self.limit + GRACE)  # should Redis be away when it is to be forgotten
-            if not self._do(job, tenant, id):
-                return False
+            with deadline(min(self.limit, max(1, int(job.timeout or self.limit)))):
+                commit = self.known[str(job.func_name)](tenant, id)
+        except Interrupted as error:
+            log.info("%s: put back: %s", id, error)
+            return False
+        except (Unavailable, RedisError, TookTooLong) as error:
+            log.warning("%s: left open: %s", id, error)
+        except Exception:  # the order stays open and its starts are counted; the worker has others to do
+            log.exception("%s: left open", id)
         finally:
-            self.place.pulse.end()
-        self.connection.delete(job.key)
+            self.place.pulse.leave()
+        self.closing.take(job, commit)
         return True
 
     def _is_order(self, job: Job) -> bool:
@@ -109,20 +128,6 @@ class OrderWorker(SimpleWorker):
             raise ValueError(f"there is no job {job.func_name!r}")
         if len(job.args) != 2 or not all(isinstance(value, str) for value in job.args) or job.args[1] != job.id:
             raise ValueError(f"expected the tenant and id of an order, found {job.args!r}")
-
-    def _do(self, job: Job, tenant: str, id: str) -> bool:
-        log.info("%s: taken by %s", id, self.name)
-        try:
-            with deadline(min(self.limit, max(1, int(job.timeout or self.limit)))):
-                self.known[str(job.func_name)](tenant, id)
-        except Interrupted as error:
-            log.info("%s: put back: %s", id, error)
-            return False
-        except (Unavailable, RedisError, TookTooLong) as error:
-            log.warning("%s: left open: %s", id, error)
-        except Exception:  # the order stays open and its starts are counted; the worker has others to do
-            log.exception("%s: left open", id)
-        return True
 
     def _show_in_rq(self) -> None:
         """Appear in `rq info`, also after Redis was emptied, at most once a second. What counts is the pulse."""

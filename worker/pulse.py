@@ -73,13 +73,13 @@ class Pulse(threading.Thread):
             self._current = tenant, id
         return True
 
-    def end(self) -> None:
-        """Let go of the order, so that another may take it if it is still open."""
-        if self._current is not None:
-            self.let_go([self._current[1]])
+    def leave(self) -> None:
+        """Be done with the work on an order; the claim to it is kept until it is let go."""
+        with self._lock:
+            self._current = None
 
-    def let_go(self, ids: Sequence[str]) -> None:
-        """Give up the claims to orders, begun or not."""
+    def let_go(self, ids: Sequence[str], keys: Sequence[str] = ()) -> None:
+        """Give up the claims to orders, begun or not; these Redis keys go with them."""
         if not ids:
             return
         with self._lock:
@@ -87,7 +87,7 @@ class Pulse(threading.Thread):
             if self._current is not None and self._current[1] in ids:
                 self._current = None
             self._unsaid.update(ids)
-            self._delete(ids)
+            self._delete(ids, keys)
             self._unsaid.difference_update(ids)
 
     def run(self) -> None:
@@ -140,9 +140,9 @@ class Pulse(threading.Thread):
         self._delete([id for id, holder in zip(ids, holders, strict=True) if holder == self.worker.encode()])
         self._unsaid.clear()
 
-    def _delete(self, ids: Sequence[str]) -> None:
+    def _delete(self, ids: Sequence[str], keys: Sequence[str] = ()) -> None:
         if ids:
-            self._redis.delete(*(prefix + id for id in ids for prefix in (CLAIM_KEY, PROGRESS_KEY)))
+            self._redis.delete(*(prefix + id for id in ids for prefix in (CLAIM_KEY, PROGRESS_KEY)), *keys)
 
     def _look(self) -> None:
         current = self._current

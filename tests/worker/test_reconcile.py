@@ -47,7 +47,7 @@ def test_a_claimed_order_is_left_alone_until_it_is_let_go(site: Site, reconciler
     assert reconciler.look() == 0
     mine.beat()
     assert reconciler.look() == 0
-    mine.end()
+    mine.let_go([order.id])
     assert [reconciler.look() for _ in range(2)] == [0, 1]
 
 
