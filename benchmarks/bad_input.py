@@ -8,7 +8,9 @@ import logging
 import resource
 import sys
 
-from benchmarks.fuzz import Api, kinds, run
+from benchmarks.fuzz.api import Api
+from benchmarks.fuzz.case import run
+from benchmarks.fuzz.kinds import kinds
 from benchmarks.record import write
 
 

@@ -4,7 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks.fuzz import Api, decoders, run, uploaded
+from benchmarks.fuzz.api import Api
+from benchmarks.fuzz.case import run
+from benchmarks.fuzz.decoders import decoders, uploaded
 
 KINDS = {**decoders(), **uploaded()}
 CASES = 120
