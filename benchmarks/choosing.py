@@ -437,8 +437,12 @@ def told_apart(base: Base, name: str, support: Support, asked: Sequence[Tensor])
         assert isinstance(answers, Categorical)
         told = sparable(support, len(held_out[1])), answers
     novelty, means = learn_novelty(support, told), class_means(support)
-    said = [calibrated(learner.predict(state, z), calibration) for z in asked]
-    return unknown_of([novelty] * len(asked), [means] * len(asked), list(asked), said)  # type: ignore[arg-type]
+    rates = []
+    for z in asked:
+        answer = calibrated(learner.predict(state, z), calibration)
+        assert isinstance(answer, Categorical)
+        rates += unknown_of([novelty], means[None], z.flatten(1)[None], answer.log_probabilities[None]).tolist()
+    return rates
 
 
 def other_alphabets() -> Iterator[dict[str, Any]]:

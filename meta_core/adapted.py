@@ -1,6 +1,7 @@
 """Adapted models: what one support set taught one base model; immutable."""
 
 import json
+from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from meta_core.artifact import unpack
 from meta_core.kept import split_kept
-from meta_core.labels import Label
+from meta_core.labels import Label, class_name
 from meta_core.modality import Description
 from meta_core.orders import checked_header
 from meta_core.types import State, Task
@@ -45,6 +46,21 @@ class AdaptedModel:
     def settings(self) -> str:
         """The parameters as one string, by which learners are told apart."""
         return json.dumps(self.params)
+
+    @cached_property
+    def kind(self) -> tuple[Hashable, ...]:
+        """What models have in common that one learner made."""
+        return self.base, self.tenant, self.learner, self.settings, self.shape, self.task
+
+    @cached_property
+    def reading(self) -> tuple[Hashable, ...]:
+        """What models have in common that read their queries alike."""
+        return self.base, self.tenant, json.dumps(self.description)
+
+    @cached_property
+    def class_names(self) -> list[str]:
+        """The classes as keys of a JSON object."""
+        return [class_name(label) for label in self.classes]
 
     @property
     def bytes(self) -> int:

@@ -10,12 +10,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from meta_core import auto
 from meta_core.across import bases_named, learner_across, pinned
 from meta_core.adapted import AdaptedModel
+from meta_core.answers import Answer, answers_of
 from meta_core.artifact import on_device, pack, unpack
 from meta_core.backbone import Backbone
 from meta_core.base import Base
@@ -25,7 +27,7 @@ from meta_core.conformal import strangeness
 from meta_core.errors import InvalidExample, InvalidTask
 from meta_core.fastest import fastest
 from meta_core.kept import encode_support, to_keep
-from meta_core.labels import Label, class_name, read_labels
+from meta_core.labels import read_labels
 from meta_core.learner import Learner, learners
 from meta_core.limits import Limits
 from meta_core.members import Member
@@ -35,15 +37,14 @@ from meta_core.quality import HeldOut, adapt_and_leave_out, scores, sparable
 from meta_core.raw import pack_raw
 from meta_core.selection import Selection, known_as, load_selection
 from meta_core.task_features import task_features
-from meta_core.together import encode_together, predict_together
+from meta_core.together import encode_together, predict_stacked
 from meta_core.types import Categorical, Gaussian, Prediction, State, Support, Task
-from meta_core.unknown import MEANS, class_means, learn_novelty, unknown_of
+from meta_core.unknown import MEANS, class_means, learn_novelty
 from meta_core.widths import width_90
 
 USUAL_SIZES = (1, 5, 25)
 """Inputs encoded in one pass for which convolutions are made ready at the start: a query, and usual support sets."""
 
-Answer = dict[str, Any]
 H = TypeVar("H", bound=Hashable)
 
 
@@ -228,41 +229,37 @@ class Engine:
             raise InvalidTask("there are no inputs to answer; send at least one")
         return self.catalogue.get(model.base, model.tenant).modality(self.limits).read(inputs, model.description)
 
+    def read_together(self, requests: Sequence[tuple[AdaptedModel, Sequence[Any]]]) -> list[Tensor]:
+        """The queries of each of many adapted models as `read` has them; arrays of one kind are read as one.
+
+        Raises what `read` does, without telling for which of the requests.
+        """
+        read: dict[int, Tensor] = {}
+        for positions in _groups(_reading(model, inputs) for model, inputs in requests).values():
+            model, inputs = requests[positions[0]]
+            if len(positions) == 1:
+                read[positions[0]] = self.read(model, inputs)
+                continue
+            arrays = [requests[i][1] for i in positions]
+            x = self.read(model, np.concatenate(arrays))  # type: ignore[arg-type]
+            read |= zip(positions, torch.split(x, [len(array) for array in arrays]), strict=True)
+        return [read[i] for i in range(len(requests))]
+
     @torch.inference_mode()
     def predict(self, requests: Sequence[tuple[AdaptedModel, Tensor]]) -> list[list[Answer]]:
         """Answers to the queries of many adapted models, in one encoding per base model."""
-        by = [self.learner_of(model) for model, _ in requests]
+        learner_of = {model.kind: self.learner_of(model) for model in {m.kind: m for m, _ in requests}.values()}
+        by = [learner_of[model.kind] for model, _ in requests]
         encoded = self._encoded(by, requests)
         answers: list[list[Answer]] = [[] for _ in requests]
         for learner, positions in _groups(by).items():
             models = [requests[i][0] for i in positions]
             states = [on_device(model.state, self.device) for model in models]
             calibrations = [model.calibration for model in models]
-            predictions = predict_together(learner, states, [encoded[i] for i in positions], calibrations)
-            for i, model, prediction in zip(positions, models, predictions, strict=True):
-                answers[i] = _answers(prediction, model)
-            self._mark_unknown(models, positions, encoded, predictions, answers)
+            for stack in predict_stacked(learner, states, [encoded[i] for i in positions], calibrations):
+                for task, told in zip(stack.tasks, answers_of(stack, [models[i] for i in stack.tasks]), strict=True):
+                    answers[positions[task]] = told
         return answers
-
-    def _mark_unknown(
-        self,
-        models: Sequence[AdaptedModel],
-        positions: Sequence[int],
-        encoded: Sequence[Tensor],
-        predictions: Sequence[Prediction],
-        answers: list[list[Answer]],
-    ) -> None:
-        """Add to the answers of models that know their classes' means how likely each query is of none."""
-        open_ones = [
-            (i, model.novelty, model.means.to(self.device), encoded[i], prediction)
-            for i, model, prediction in zip(positions, models, predictions, strict=True)
-            if model.novelty is not None and model.means is not None and isinstance(prediction, Categorical)
-        ]
-        if not open_ones:
-            return
-        where, novelties, means, queries, said = zip(*open_ones, strict=True)
-        for i, rates in zip(where, unknown_of(novelties, means, queries, said), strict=True):
-            answers[i] = [{**answer, "unknown": rate} for answer, rate in zip(answers[i], rates, strict=True)]
 
     @torch.no_grad()
     def judge(self, model: AdaptedModel, x: Tensor) -> Prediction:
@@ -276,7 +273,8 @@ class Engine:
 
     def _encoded(self, by: Sequence[Learner], requests: Sequence[tuple[AdaptedModel, Tensor]]) -> list[Tensor]:
         """The queries of each request, encoded together with all that the same weights encode."""
-        encoders = [learner.backbone if learner.only_embeds else learner for learner in by]
+        encoder_of = {learner: learner.backbone if learner.only_embeds else learner for learner in set(by)}
+        encoders = [encoder_of[learner] for learner in by]
         encoded: dict[int, Tensor] = {}
         for positions in _groups(encoders).values():
             inputs = [requests[i][1] for i in positions]
@@ -348,6 +346,13 @@ def _groups(keys: Iterable[H]) -> dict[H, list[int]]:
     return groups
 
 
+def _reading(model: AdaptedModel, inputs: Sequence[Any]) -> Hashable:
+    """What arrays have in common that can be read as one; everything else is like nothing."""
+    if not isinstance(inputs, np.ndarray) or not len(inputs):
+        return object()
+    return model.reading, inputs.dtype, inputs.shape[1:]
+
+
 def _read_unlabelled(inputs: Sequence[Any], modality: Modality, description: Description) -> dict[str, Tensor]:
     """Unlabelled inputs as a tensor, where there are any; an error about one says that it is one of them."""
     try:
@@ -379,38 +384,3 @@ def _check_finite(state: State, calibration: float, quality: dict[str, Any]) -> 
     numbers = [calibration, *(value for value in quality.values() if isinstance(value, float))]
     if not all(tensor.isfinite().all() for tensor in state.values()) or not all(map(math.isfinite, numbers)):
         raise InvalidTask("nothing finite can be learned from these examples: their numbers are too large or too small")
-
-
-def _answers(prediction: Prediction, model: AdaptedModel) -> list[Answer]:
-    classes = model.classes
-    if isinstance(prediction, Gaussian):
-        _check_answers((prediction.mean + prediction.variance).tolist())
-        return _targets(prediction, model.width)
-    rows = prediction.log_probabilities.exp().tolist()  # [Q, C]
-    _check_answers(rows)
-    names = [class_name(label) for label in classes]
-    return [_class_answer(row, classes, names) for row in rows]
-
-
-def _check_answers(rows: list[list[float]]) -> None:
-    for index, row in enumerate(rows):
-        if not math.isfinite(sum(row)):
-            raise InvalidExample(index, "the model has no finite answer to it; it is too far from the support set")
-
-
-def _class_answer(row: list[float], classes: tuple[Label, ...], names: list[str]) -> Answer:
-    best = max(range(len(row)), key=row.__getitem__)
-    return {"label": classes[best], "probability": row[best], "probabilities": dict(zip(names, row, strict=True))}
-
-
-def _targets(prediction: Gaussian, width: float) -> list[Answer]:
-    deviation = prediction.variance.sqrt()
-    low, high = prediction.mean - width * deviation, prediction.mean + width * deviation
-    interval = torch.stack([low, high], dim=-1)  # [Q, T, 2]
-    rows = zip(prediction.mean.tolist(), deviation.tolist(), interval.tolist(), strict=True)
-    return [{"mean": _one(m), "std": _one(s), "interval": _one(i)} for m, s, i in rows]
-
-
-def _one(values: list[Any]) -> Any:
-    """A single target is answered as itself, several as a list."""
-    return values[0] if len(values) == 1 else values

@@ -1,7 +1,6 @@
 """Whether an input is of none of the classes that a model was shown."""
 
-from collections import defaultdict
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -73,23 +72,14 @@ def class_means(support: Support) -> Tensor:
     return members.T @ support.x.flatten(1) / members.sum(0)[:, None]
 
 
-def unknown_of(
-    novelties: Sequence[Novelty], means: Sequence[Tensor], queries: Sequence[Tensor], answers: Sequence[Categorical]
-) -> list[list[float]]:
-    """The probability of being of no class, of each query of each of several tasks; those of like shapes at once."""
-    groups: dict[Hashable, list[int]] = defaultdict(list)
-    for i, (m, z) in enumerate(zip(means, queries, strict=True)):
-        groups[m.shape, z.shape].append(i)
-    found: list[list[float]] = [[] for _ in means]
-    for alike in groups.values():
-        z = torch.stack([queries[i].flatten(1) for i in alike])  # [M, Q, D]
-        away = torch.cdist(z, torch.stack([means[i] for i in alike])).square().amin(-1)  # [M, Q]
-        log_p = torch.stack([answers[i].log_probabilities for i in alike]).amax(-1)  # [M, Q]
-        units = torch.tensor([[novelties[i].unit] for i in alike], dtype=torch.double)
-        rates = _odds([novelties[i] for i in alike], _features(away, log_p, units))
-        for i, row in zip(alike, rates.tolist(), strict=True):
-            found[i] = row
-    return found
+def unknown_of(novelties: Sequence[Novelty], means: Tensor, z: Tensor, log_p: Tensor) -> Array:
+    """The probability of being of no class [M, Q], of the queries of M tasks.
+
+    They have class means [M, C, D], embedded queries [M, Q, D], and answers to these as log-probabilities [M, Q, C].
+    """
+    away = torch.cdist(z, means).square().amin(-1)  # [M, Q]
+    units = torch.tensor([[novelty.unit] for novelty in novelties], dtype=torch.double)
+    return _odds(novelties, _features(away, log_p.amax(-1), units))
 
 
 def _features(squared: Tensor, log_p: Tensor, unit: float | Tensor) -> Array:

@@ -13,10 +13,13 @@ from meta_core.store import Store
 ROWS = [{"a": row, "b": "xy"[row % 2]} for row in range(4)]
 
 
-def adapted(store: Store, **record: Any) -> str:
+TASK = TaskRequest(base="table", inputs=ROWS, labels=["u", "v"] * 2, learner="ridge")
+
+
+def adapted(store: Store, task: TaskRequest = TASK, **record: Any) -> str:
     """Its id; `record` is added to what is shown of it."""
     engine = Engine(Catalogue(store), torch.device("cpu"))
-    asked, support = engine.accept(TaskRequest(base="table", inputs=ROWS, labels=["u", "v"] * 2, learner="ridge"))
+    asked, support = engine.accept(task)
     order = Order(id=new_id("mdl"), tenant="default", kind="adapt", spec={"record": asked | record}, created_at=now())
     accept(store, order, support)
     finish(store, order, engine.adapt_order(order, support))

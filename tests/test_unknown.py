@@ -35,7 +35,8 @@ def rates(name: str, seed: int) -> tuple[Novelty, list[float], list[float]]:
         novelty = learn_novelty(support, (left_out, sure))
         answers = [calibrated(learner.predict(learner.adapt(support), z), sharpness) for z in (inside, outside)]
     means = class_means(support)
-    known, unknown = unknown_of([novelty] * 2, [means] * 2, [inside, outside], answers)  # type: ignore[arg-type]
+    z, log_p = torch.stack([inside, outside]), torch.stack([answer.log_probabilities for answer in answers])  # type: ignore[union-attr]
+    known, unknown = unknown_of([novelty] * 2, means.expand(2, -1, -1), z, log_p).tolist()
     return novelty, known, unknown
 
 
@@ -61,8 +62,6 @@ def test_each_query_is_judged_alone() -> None:
     z = torch.cat([inside, outside])
     log_p = torch.randn(len(z), WAYS, generator=torch.Generator().manual_seed(0)).log_softmax(-1)
     means = class_means(support)
-    (together,) = unknown_of([novelty], [means], [z], [Categorical(log_p)])
-    alone = unknown_of(
-        [novelty] * len(z), [means] * len(z), list(z[:, None]), [Categorical(row) for row in log_p[:, None]]
-    )
-    torch.testing.assert_close(torch.tensor(together), torch.tensor(alone).flatten())
+    together = unknown_of([novelty], means[None], z[None], log_p[None])
+    alone = unknown_of([novelty] * len(z), means.expand(len(z), -1, -1), z[:, None], log_p[:, None])
+    torch.testing.assert_close(torch.tensor(together).float().flatten(), torch.tensor(alone).float().flatten())
