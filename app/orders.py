@@ -16,10 +16,8 @@ import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
-from rq import Queue
-from rq.exceptions import DuplicateJobError
-from rq.serializers import JSONSerializer
 
+from app.queueing import Queueing
 from meta_core import metrics, tracing
 from meta_core.errors import NotFound, Unavailable
 from meta_core.ids import checked_id
@@ -28,7 +26,6 @@ from meta_core.orders import (
     DONE_CHANNEL,
     MOVED_CHANNEL,
     PROGRESS_KEY,
-    TURNS,
     WORKER_KEY,
     WORKER_OF,
     Order,
@@ -73,6 +70,7 @@ class Orders:
         self.redis = redis.Redis.from_url(
             redis_url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
         )
+        self._queueing = Queueing(self.redis)
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._watching: dict[str, set[asyncio.Event]] = defaultdict(set)
 
@@ -88,9 +86,7 @@ class Orders:
         metrics.ACCEPTED.labels(WORKER_OF[order.kind]).inc()
         try:
             with self._unless_away():
-                with contextlib.suppress(DuplicateJobError):  # a reply was lost and the call repeated: it is queued
-                    self._line(order.queue).enqueue_call(**order.queue_call())
-                self.redis.zadd(TURNS[WORKER_OF[order.kind]], {order.tenant: time.time()}, nx=True)
+                self._queueing.put(order)
         except RedisError as error:
             log.warning("order %s is kept but not queued yet: %s", order.id, error)
 
@@ -108,16 +104,13 @@ class Orders:
     def _check_room(self, queue: str) -> None:
         try:
             with self._unless_away():
-                waiting = self._line(queue).count
+                waiting = self._queueing.line(queue).count
         except RedisError as error:
             log.warning("an order is taken uncounted: %s", error)
             return
         if waiting >= self._max_waiting:
             self._full[queue] = waiting, time.monotonic() + FULL_FOR
             raise _no_room(waiting)
-
-    def _line(self, queue: str) -> Queue:
-        return Queue(queue, connection=self.redis, serializer=JSONSerializer)
 
     @contextlib.contextmanager
     def _unless_away(self) -> Iterator[None]:

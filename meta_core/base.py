@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
@@ -78,7 +79,7 @@ class Base:
         start = learners[name].Config.parse(config if name == own else {}, f"learner {name}")
         return (start.changed(changed, f"learner {name}") if changed else start).model_dump(mode="json")
 
-    @property
+    @cached_property
     def trained_head(self) -> bool:
         """Whether its own learner has learned weights beside those of the body."""
         return any(not key.startswith("backbone.") and key != EMBEDDING_MEAN for key in self.weights)

@@ -6,7 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -210,7 +210,7 @@ class Engine:
             answers = calibrated(held_out[0], calibration)
             assert isinstance(answers, Categorical)
             told = sparable(task, len(held_out[1])), answers
-        return {"unknown": asdict(learn_novelty(task, told))}, {MEANS: class_means(task)}
+        return {"unknown": vars(learn_novelty(task, told))}, {MEANS: class_means(task)}
 
     def _chosen(
         self, base: Base, shape: tuple[int, ...], task: Support, config: auto.AutoConfig

@@ -1,5 +1,6 @@
 """Support inputs as they were sent, kept beside what was read of them: another base model may read them otherwise."""
 
+import functools
 import io
 import json
 from collections.abc import Mapping, Sequence
@@ -54,14 +55,21 @@ def _written(value: Any) -> tuple[int, bytes]:
     if isinstance(value, bytes):
         return FILE, value
     if isinstance(value, np.ndarray):
-        buffer = io.BytesIO()
-        np.save(buffer, np.ascontiguousarray(value), allow_pickle=False)
-        return ARRAY, buffer.getvalue()
+        return ARRAY, _npy_head(value.dtype, value.shape) + value.tobytes()
     value = value.item() if isinstance(value, np.generic) else value
     try:
         return JSON, orjson.dumps(value)
     except TypeError:  # whole numbers beyond 64 bits, halves of characters
         return JSON, json.dumps(value).encode()
+
+
+@functools.lru_cache(maxsize=256)
+def _npy_head(dtype: np.dtype[Any], shape: tuple[int, ...]) -> bytes:
+    """What a .npy file of an array in C order begins with; all of a support set are mostly alike."""
+    head = io.BytesIO()
+    description = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(head, description)
+    return head.getvalue()
 
 
 def _read(kind: int, content: bytes) -> Any:

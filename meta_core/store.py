@@ -1,5 +1,6 @@
 """The object store, the only truth: a folder, or s3://, gs://, az:// by URL."""
 
+import contextlib
 import datetime
 import os
 import secrets
@@ -8,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 from urllib.parse import urlsplit
 
 import obstore
@@ -71,8 +72,7 @@ class Store:
         try:
             if self._folder is not None:
                 with path.open("rb") as source:
-                    _written(self._folder / key, source).replace(self._folder / key)
-                _sync_folder((self._folder / key).parent)
+                    _move_over(self._folder / key, source)
             else:
                 obstore.put(self._objects, key, path)  # in parts, if it is large
         except (BaseError, OSError) as error:
@@ -210,21 +210,21 @@ def _link_new(path: Path, content: bytes) -> bool:
     except FileExistsError:
         return False
     finally:
-        partial.unlink()
-    _sync_folder(path.parent)
+        os.unlink(partial)
+    _sync_folder(path)
     return True
 
 
-def _move_over(path: Path, content: bytes) -> None:
-    _written(path, content).replace(path)
-    _sync_folder(path.parent)
+def _move_over(path: Path, content: bytes | IO[bytes]) -> None:
+    os.replace(_written(path, content), path)
+    _sync_folder(path)
 
 
-def _written(path: Path, content: bytes | IO[bytes]) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{secrets.token_hex(8)}{PARTIAL}")
+def _written(path: Path, content: bytes | IO[bytes]) -> str:
+    """A file beside the path, on disk."""
+    partial = f"{path}.{secrets.token_hex(8)}{PARTIAL}"
     try:
-        with partial.open("xb") as file:
+        with _created(partial) as file:
             if isinstance(content, bytes):
                 file.write(content)
             else:
@@ -232,13 +232,23 @@ def _written(path: Path, content: bytes | IO[bytes]) -> Path:
             file.flush()
             os.fsync(file.fileno())
     except OSError:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)
         raise
     return partial
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _created(path: str) -> BinaryIO:
+    try:
+        return open(path, "xb")
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        return open(path, "xb")
+
+
+def _sync_folder(path: Path) -> None:
+    """Make the entry of a file in its folder last."""
+    descriptor = os.open(os.path.dirname(path), os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

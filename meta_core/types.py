@@ -5,6 +5,7 @@ Shapes: N support examples, Q queries, C classes (ways), T regression targets, D
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -52,17 +53,23 @@ class Support:
 
     def one_hot(self) -> Tensor:
         """Class membership, [N, C], in the dtype of `x`."""
-        assert self.ways is not None
-        return torch.nn.functional.one_hot(self.y, self.ways).to(self.x)  # [N, C]
+        return self._members
+
+    @cached_property
+    def _members(self) -> Tensor:
+        return (self.y[:, None] == torch.arange(int(self.ways or 0), device=self.y.device)).to(self.x)  # [N, C]
 
     def counts(self) -> Tensor:
         """Shots of each class, [C]."""
-        return self.one_hot().sum(0)
+        return self._counts
+
+    @cached_property
+    def _counts(self) -> Tensor:
+        return self._members.sum(0)
 
     def class_means(self) -> Tensor:
         """Mean of the examples of each class, [C, D]."""
-        members = self.one_hot()  # [N, C]
-        return members.T @ self.x / members.sum(0)[:, None]  # [C, D]
+        return self.one_hot().T @ self.x / self.counts()[:, None]  # [C, D]
 
     def without(self, index: int) -> "Support":
         """The same task less one example."""

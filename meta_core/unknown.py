@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
+from meta_core.arrays import in_numpy, squared_distances
 from meta_core.conformal import kept
 from meta_core.types import Categorical, Support
 
@@ -45,22 +45,25 @@ def learn_novelty(support: Support, told: tuple[Tensor, Categorical] | None) -> 
     A linear discriminant between the left out as they are, and as they would be if their own class had never been
     shown; both shrunk to what is usual, which alone serves where nothing can be left out.
     """
-    z = support.x.flatten(1)
-    means = class_means(support)
-    squared = torch.cdist(means, means).square().fill_diagonal_(torch.inf)
-    unit = squared.amin(-1).median().clamp(min=1e-12).item()
+    means = in_numpy(class_means(support))  # [C, D]
+    apart = squared_distances(means, means)
+    np.fill_diagonal(apart, np.inf)
+    unit = max(float(np.sort(apart.min(1))[(len(means) - 1) // 2]), 1e-12)
     if told is None:
         weights, bias = _discriminant(np.empty((0, 2)), np.empty((0, 2)))
         return Novelty(unit=unit, weights=weights, bias=bias, left_out=())
     left_out, answers = told
-    own = F.one_hot(support.y[left_out], len(means)).bool()  # [M, C]
-    n = support.counts()[support.y[left_out], None].to(z)
-    away = torch.cdist(z[left_out], means).square()  # [M, C]
-    away = torch.where(own, away * (n / (n - 1)).square(), away)
-    log_p = answers.log_probabilities
-    others = log_p.masked_fill(own, -torch.inf)
-    known = _features(away.amin(-1), log_p.amax(-1), unit)
-    unknown = _features(away.masked_fill(own, torch.inf).amin(-1), others.amax(-1) - others.logsumexp(-1), unit)
+    y, log_p = support.y.cpu().numpy(), answers.log_probabilities.detach().double().cpu().numpy()  # [M, C]
+    n = np.bincount(y, minlength=len(means))
+    y = y[left_out.cpu().numpy()]
+    own = y[:, None] == np.arange(len(means))  # [M, C]
+    away = squared_distances(in_numpy(support.x[left_out]), means)  # [M, C]
+    away *= np.where(own, np.square(n / np.maximum(n - 1, 1)), 1)
+    others = np.where(own, -np.inf, log_p)
+    likeliest = others.max(1)
+    doubtful = -np.log(np.exp(others - likeliest[:, None]).sum(1))  # of the likeliest other, were there no own class
+    known = _features(away.min(1), log_p.max(1), unit)
+    unknown = _features(np.where(own, np.inf, away).min(1), doubtful, unit)
     weights, bias = _discriminant(known, unknown)
     novelty = Novelty(unit=unit, weights=weights, bias=bias, left_out=())
     return replace(novelty, left_out=tuple(kept(torch.from_numpy(_odds([novelty], known[None])[0]))))
@@ -68,8 +71,7 @@ def learn_novelty(support: Support, told: tuple[Tensor, Categorical] | None) -> 
 
 def class_means(support: Support) -> Tensor:
     """Of embeddings of any shape, flattened, [C, D]."""
-    members = F.one_hot(support.y, int(support.ways or 0)).to(support.x)  # [N, C]
-    return members.T @ support.x.flatten(1) / members.sum(0)[:, None]
+    return support.one_hot().T @ support.x.flatten(1) / support.counts()[:, None]
 
 
 def unknown_of(novelties: Sequence[Novelty], means: Tensor, z: Tensor, log_p: Tensor) -> Array:
@@ -78,17 +80,16 @@ def unknown_of(novelties: Sequence[Novelty], means: Tensor, z: Tensor, log_p: Te
     They have class means [M, C, D], embedded queries [M, Q, D], and answers to these as log-probabilities [M, Q, C].
     """
     away = torch.cdist(z, means).square().amin(-1)  # [M, Q]
-    units = torch.tensor([[novelty.unit] for novelty in novelties], dtype=torch.double)
-    return _odds(novelties, _features(away, log_p.amax(-1), units))
+    units = np.array([[novelty.unit] for novelty in novelties])
+    squared, sure = (values.double().cpu().numpy() for values in (away, log_p.amax(-1)))
+    return _odds(novelties, _features(squared, sure, units))
 
 
-def _features(squared: Tensor, log_p: Tensor, unit: float | Tensor) -> Array:
+def _features(squared: Array, log_p: Array, unit: float | Array) -> Array:
     """Distance and doubt, [..., Q, 2]."""
-    distance = (squared.double().cpu() / unit).clamp(1e-6, 1e6).log()
-    sure = log_p.double().cpu()
-    doubt = ((-sure.expm1()).clamp(min=1e-12).log() - sure).clamp(-MOST_DOUBT, MOST_DOUBT)
-    both: Array = torch.stack([distance, doubt], -1).numpy()
-    return both
+    distance = np.log(np.clip(squared / unit, 1e-6, 1e6))
+    doubt = np.clip(np.log(np.maximum(-np.expm1(log_p), 1e-12)) - log_p, -MOST_DOUBT, MOST_DOUBT)
+    return np.stack([distance, doubt], -1)
 
 
 def _odds(novelties: Sequence[Novelty], features: Array) -> Array:
@@ -99,6 +100,12 @@ def _odds(novelties: Sequence[Novelty], features: Array) -> Array:
     return odds
 
 
+def _covariance(rows: Array) -> Array:
+    centred = rows - rows.mean(0)
+    covariance: Array = centred.T @ centred / len(rows)
+    return covariance
+
+
 def _discriminant(known: Array, unknown: Array) -> tuple[tuple[float, float], float]:
     """Weights, none below zero, and bias."""
     share = len(known) / (len(known) + USUAL_WEIGHT)
@@ -106,7 +113,7 @@ def _discriminant(known: Array, unknown: Array) -> tuple[tuple[float, float], fl
     if len(known):
         low = (1 - share) * low + share * known.mean(0)
         high = (1 - share) * high + share * unknown.mean(0)
-        inside = (np.cov(known.T, bias=True) + np.cov(unknown.T, bias=True)) / 2
+        inside = (_covariance(known) + _covariance(unknown)) / 2
         spread = (1 - share) * spread + share * inside
     weights = np.linalg.solve(spread, high - low)
     for i in np.nonzero(weights < 0)[0]:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from meta_core.drawing import frame_drawing
+from meta_core import drawing
+from meta_core.drawing import frame_drawing, frame_drawings
 from tests.drawings import draw
 
 
@@ -42,3 +43,20 @@ def test_a_larger_drawing_is_nearly_the_same() -> None:
 
 def test_a_blank_sheet_is_no_drawing() -> None:
     assert frame_drawing(np.full((20, 20), 0.5, np.float32), 28) is None
+
+
+def test_drawings_framed_together_are_those_that_pillow_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        sheets = np.zeros((3, *rng.integers(2, 90, 2)), np.float32)
+        for sheet in sheets:
+            (top, left), (bottom, right) = (rng.integers(0, n - 1) for n in sheet.shape), sheet.shape
+            sheet[top : rng.integers(top, bottom) + 1, left : rng.integers(left, right) + 1] = 1
+        sheets *= 0.5 + 0.5 * rng.random(sheets.shape, np.float32)
+        together = frame_drawings(sheets, 28)
+        with monkeypatch.context() as patched:
+            patched.setattr(drawing, "WIDEST", 0)
+            one_by_one = frame_drawings(sheets, 28)
+        for a, b in zip(together, one_by_one, strict=True):
+            assert (a is None) == (b is None)
+            assert a is None or np.abs(a - b).max() < 1e-5
