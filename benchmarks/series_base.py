@@ -17,10 +17,11 @@ def main() -> None:
     spec = BaseSpec(
         modality="series",
         backbone="minirocket",
+        backbone_config={"normalise": False},
         learners={"classification": ("ridge", {}), "regression": ("ridge", {})},
     )
     provenance = {"command": "python -m benchmarks.series_base"}
-    base = Base(name="series", version=1, summary=SUMMARY, spec=spec, weights={}, provenance=provenance, scores={})
+    base = Base(name="series", version=2, summary=SUMMARY, spec=spec, weights={}, provenance=provenance, scores={})
     (SHIPPED / "series.safetensors").write_bytes(base.pack())
 
 

@@ -1,8 +1,10 @@
 """Fixed convolutions against NumPy, and a recurrent network."""
 
+import math
 from statistics import NormalDist
 
 import numpy as np
+import pytest
 import torch
 
 from meta_core.backbone import build_backbone
@@ -51,8 +53,24 @@ def test_scale_and_level_move_their_own_features_only() -> None:
     torch.testing.assert_close(moved[:, 0], 5 * plain[:, 0] + 3)
 
 
-def test_a_constant_series_has_an_embedding_too() -> None:
-    assert build_backbone("minirocket", (2, 30), {})(torch.full((2, 2, 30), 1e6)).isfinite().all()
+def test_without_normalisation_level_and_scale_count_throughout() -> None:
+    normalising, backbone = (build_backbone("minirocket", (1, 40), {"normalise": chosen}) for chosen in (True, False))
+    x = torch.randn(3, 1, 40, generator=torch.Generator().manual_seed(0))
+    x = (x - x.mean(-1, keepdim=True)) / x.std(-1, keepdim=True, correction=0)
+    torch.testing.assert_close(backbone(x), normalising(x), atol=0.05, rtol=0)
+    shares = slice(2, 2 + KERNELS * len(backbone.thresholds) * len(backbone.dilations))
+    torch.testing.assert_close(backbone(5 * x)[:, shares], backbone(x)[:, shares], atol=1e-6, rtol=0)
+    assert (backbone(x + 3)[:, shares] - backbone(x)[:, shares]).abs().mean() > 0.01  # at the ends, beyond which is 0
+    rivals = slice(shares.stop, shares.stop + COMPETITORS)  # how much the best of a group answered, as a root
+    shift = math.sqrt(1 / COMPETITORS)
+    expected = math.sqrt(5) * (backbone(x)[:, rivals] + shift)
+    torch.testing.assert_close(backbone(5 * x)[:, rivals] + shift, expected, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("normalise", [True, False])
+def test_a_constant_series_has_an_embedding_too(normalise: bool) -> None:
+    backbone = build_backbone("minirocket", (2, 30), {"normalise": normalise})
+    assert backbone(torch.full((2, 2, 30), 1e6)).isfinite().all()
 
 
 def test_with_many_channels_every_channel_counts_somewhere() -> None:

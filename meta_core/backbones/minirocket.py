@@ -40,17 +40,23 @@ class MiniRocketConfig(Config):
         description=f"groups of {COMPETITORS} competing random kernels at each dilation; 0: none",
         json_schema_extra=MADE_WITH_THE_WEIGHTS,
     )
+    normalise: bool = Field(
+        True,
+        description="bring each channel of each series to mean 0 and variance 1; false: their level and scale count, "
+        "where the modality gives the series of a support set a common scale",
+        json_schema_extra=MADE_WITH_THE_WEIGHTS,
+    )
 
 
 @backbones.register("minirocket")
 class MiniRocket(Backbone):
     """MiniRocket (Dempster et al., 2021, arXiv:2012.08791) beside competing kernels (Hydra, 2023, arXiv:2203.13652).
 
-    Each series and channel is z-normalised; its level and the logarithm of its scale stay as features. From MiniRocket
-    come the 84 kernels, the dilations and the share of steps whose convolution is above a threshold. Theirs are
-    quantiles of training examples; ours are those of a normal distribution with the deviation of the example's own
-    convolution, so that nothing needs to be remembered of a support set. From Hydra: of eight random kernels, how much
-    the best has answered and how often each was the worst, in the series and in its differences. Features are shifted
+    The level and the logarithm of the scale of each channel are features beside the kernels'. From MiniRocket come the
+    84 kernels, the dilations and the share of steps whose convolution is above a threshold. Theirs are quantiles of
+    training examples; ours are those of a normal distribution with the deviation of the example's own convolution, so
+    that nothing needs to be remembered of a support set. From Hydra: of eight random kernels, how much the best has
+    answered and how often each was the worst, in the series and in its differences. Features are shifted
     to about zero. With several channels each kernel sees a random few of them.
     """
 
@@ -66,6 +72,7 @@ class MiniRocket(Backbone):
             )
         self.channels, self.steps = shape if len(shape) == 2 else (1, *shape)
         self.groups = config.groups
+        self.normalise = config.normalise
         rng = torch.Generator().manual_seed(SEED)
         self.dilations = dilations(self.steps)
         self.octaves = sorted({2 ** int(math.log2(dilation)) for dilation in self.dilations})
@@ -95,7 +102,8 @@ class MiniRocket(Backbone):
         level = x.mean(-1, keepdim=True)  # [N, channels, 1]
         scale = (x - level).square().mean(-1, keepdim=True).sqrt()
         flat = scale <= 1e-6 * (1 + level.abs())  # what is left of a constant is rounding
-        x = torch.where(flat, 0.0, (x - level) / torch.where(flat, 1.0, scale))
+        if self.normalise:
+            x = torch.where(flat, 0.0, (x - level) / torch.where(flat, 1.0, scale))
         own = torch.cat([level, torch.where(flat, 1e-6, scale).log()], -1).flatten(1)  # [N, 2 · channels]
         parts = [own, *(self._shares(x, i) for i in range(len(self.dilations)))]
         if self.groups:
