@@ -20,6 +20,11 @@ class Aliases:
         self._changes = 0
         self._lock = threading.Lock()
 
+    def at_hand(self, tenant: str, name: str) -> Alias | None:
+        """What a name stands for, if that is in memory."""
+        with self._lock:
+            return self._kept.get(f"{tenant}/{name}")
+
     def get(self, tenant: str, name: str) -> Alias:
         """What a name stands for. Raises `NotFound`."""
         place = f"{tenant}/{checked_alias(name)}"

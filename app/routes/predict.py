@@ -42,7 +42,7 @@ async def predict(caller: CanPredict, body: Annotated[PredictBody, Depends(predi
 async def answered(parts: Parts, tenant: str, body: PredictBody) -> Response:
     """The answer to a question of a tenant."""
     reference = body.model
-    model, alias = (reference, None) if is_id(reference) else await asyncio.to_thread(_alias, parts, tenant, body)
+    model, alias = (reference, None) if is_id(reference) else (await _picked(parts, tenant, body), reference)
     try:
         question = Question(tenant, model, body.inputs, body.coverage, body.reject, body.explain)
         answers = await parts.batcher.answer(question)
@@ -52,6 +52,9 @@ async def answered(parts: Parts, tenant: str, body: PredictBody) -> Response:
     return Response(orjson.dumps(answer), media_type="application/json")
 
 
-def _alias(parts: Parts, tenant: str, body: PredictBody) -> tuple[str, str]:
-    """The id that an alias means for this question, and the alias."""
-    return parts.aliases.get(tenant, body.model).pick(body.key or secrets.token_hex(8)), body.model
+async def _picked(parts: Parts, tenant: str, body: PredictBody) -> str:
+    """The id that an alias means for this question."""
+    alias = parts.aliases.at_hand(tenant, body.model)
+    if alias is None:
+        alias = await asyncio.to_thread(parts.aliases.get, tenant, body.model)
+    return alias.pick(body.key or secrets.token_hex(8))
