@@ -66,6 +66,10 @@ class Backbone(nn.Module, ABC):
         block = names[-1].split(".")[: 2 if names[-1].count(".") > 1 else 1] if names else []
         return [name for name in names if name.split(".")[: len(block)] == block]
 
+    def all_weights(self) -> list[str]:
+        """Names of all weights that may move."""
+        return [name for name, _ in self.named_parameters()]
+
     @classmethod
     def reads(cls, config: AnyConfig) -> dict[str, Any]:
         """Settings of the modality that suit it best, where it has such; any others that it takes do too."""

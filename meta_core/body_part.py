@@ -17,23 +17,28 @@ def moving(backbone: Backbone, part: Part) -> list[str]:
     """Names of the weights that may move."""
     if part == "frozen":
         return []
-    return backbone.last_weights() if part == "last" else [name for name, _ in backbone.named_parameters()]
+    return backbone.last_weights() if part == "last" else backbone.all_weights()
 
 
 def before(backbone: Backbone, part: Part, x: Tensor) -> Tensor:
     """Inputs [N, *shape] as far as nothing moves: [N, ...], embeddings [N, D] where nothing does."""
     if part == "frozen":
         return backbone(x)
-    return backbone.before_last(x) if part == "last" else x
+    return backbone.before_last(x) if _of_last(backbone, part) else x
 
 
 def finished(backbone: Backbone, part: Part, h: Tensor, weights: State) -> Tensor:
     """Embeddings [N, D] of what `before` made, by these weights in the place of the body's own."""
     if part == "frozen":
         return h
-    module = _Last(backbone) if part == "last" else _Whole(backbone)
+    module = _Last(backbone) if _of_last(backbone, part) else _Whole(backbone)
     z: Tensor = functional_call(module, {f"body.{name}": value for name, value in weights.items()}, (h,))
     return z  # [N, D]
+
+
+def _of_last(backbone: Backbone, part: Part) -> bool:
+    """Whether the last block is all that moves."""
+    return part == "last" or len(backbone.last_weights()) == len(backbone.all_weights())
 
 
 class SupportNorm(nn.BatchNorm2d):

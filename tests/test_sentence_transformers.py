@@ -36,8 +36,7 @@ def folder_with(tmp_path: Path, *parts: dict[str, str]) -> str:
 
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    hub = importlib.import_module("huggingface_hub")
-    monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(importlib.import_module("huggingface_hub.constants"), "HF_HUB_OFFLINE", True)
 
 
 def test_the_embedding_is_the_mean_of_the_last_layer_scaled_to_length_1() -> None:

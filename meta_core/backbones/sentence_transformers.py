@@ -1,5 +1,6 @@
-"""Sentence encoders by name, through the library sentence-transformers; frozen."""
+"""Sentence encoders by name, through the library sentence-transformers."""
 
+import copy
 import functools
 import hashlib
 import importlib
@@ -9,8 +10,9 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
 
 from meta_core.backbone import Backbone, Normalisation, backbones
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
@@ -27,6 +29,12 @@ MISSING = (
     "backbone sentence-transformers needs the library of that name, which is not installed here: "
     "pip install 'shotput[text]'"
 )
+LAYERED = frozenset({"bert", "roberta", "xlm-roberta", "camembert"})
+"""Architectures whose layers can be run one by one."""
+TOGETHER = 64
+"""Texts of like length that go through the layers at once."""
+UNIT = 2.0**-40
+"""Of the tokens that go beside an embedding: too small to count in any distance, and a power of two, so exact."""
 LOADING = threading.RLock()
 
 
@@ -45,6 +53,9 @@ class SentenceTransformersConfig(Config):
     sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", json_schema_extra=MADE_WITH_THE_WEIGHTS, description="of model.safetensors"
     )
+    movable: int = Field(
+        3, ge=1, le=64, description="last layers of the transformer that learners which move the body may move"
+    )
 
 
 @backbones.register("sentence-transformers")
@@ -53,6 +64,7 @@ class SentenceTransformers(Backbone):
 
     It is loaded once in a process and its weights stay where they are: a base model only refers to them. They come from
     an installed package, a folder, or a commit of the hub (not with HF_HUB_OFFLINE=1), as safetensors, without code.
+    Its last `movable` layers are the parameters that learners may move in a task; they are there once asked for.
     """
 
     Config = SentenceTransformersConfig
@@ -63,6 +75,9 @@ class SentenceTransformers(Backbone):
         if len(shape) != 1:
             raise InvalidParameter(f"backbone {self.name} takes texts, bytes [L]; inputs have shape {list(shape)}")
         self.dimension = _dimension(config)
+        self.layers = nn.ModuleList()
+        self.register_state_dict_post_hook(_without_layers)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_post_hook(_layers_are_not_missing)  # type: ignore[no-untyped-call]
 
     @property
     def normalisation(self) -> Normalisation:
@@ -74,6 +89,84 @@ class SentenceTransformers(Backbone):
         encoder = load_encoder(self.config)
         z: Tensor = encoder.encode(read_texts(x), convert_to_tensor=True, show_progress_bar=False, device=str(x.device))
         return z.float().clone()  # what inference mode made could not be used in meta-training
+
+    def before_last(self, x: Tensor) -> Tensor:
+        """Bytes [N, L] to [N, D + T]: embeddings, and beside them the tokens of the texts in tiny units, zeros behind.
+
+        So it is an embedding to all that only measures distances.
+        """
+        encoder = load_encoder(self.config)
+        read = encoder.preprocess(read_texts(x))
+        tokens: Tensor = torch.where(read["attention_mask"].bool(), read["input_ids"] + 1, 0)  # [N, …]
+        beside = nn.functional.pad(tokens, (0, encoder.max_seq_length - tokens.shape[1])) * UNIT  # [N, T]
+        return torch.cat([self(x), beside.to(x.device, torch.float32)], -1)
+
+    def last(self, h: Tensor) -> Tensor:
+        """Embeddings [N, D] by all layers, of the tokens beside those that `before_last` made."""
+        self._take_layers(h.device)
+        tokens = (h[:, self.dimension :] / UNIT).round().long()  # [N, T], from 1
+        lengths = (tokens > 0).sum(-1)
+        order = lengths.argsort(stable=True)
+        parts = [self._embedded(tokens[some, : int(lengths[some].max())]) for some in torch.split(order, TOGETHER)]
+        return torch.cat(parts)[order.argsort()].to(h.dtype)  # [N, D]
+
+    def last_weights(self) -> list[str]:
+        """Names of the weights of the last layers."""
+        self._take_layers(torch.device("cpu"))
+        return [name for name, _ in self.named_parameters()]
+
+    def all_weights(self) -> list[str]:
+        """The same: what comes before them is no part of any adapted model."""
+        return self.last_weights()
+
+    def _embedded(self, tokens: Tensor) -> Tensor:
+        """Of texts [N, T] of like length, [N, D]."""
+        encoder = load_encoder(self.config)
+        transformer, *rest = encoder
+        network, present = transformer.model, tokens > 0
+        ids = torch.where(present, tokens - 1, encoder.tokenizer.pad_token_id)
+        h = network.embeddings(input_ids=ids)  # [N, T, W]
+        mask = torch.zeros_like(h[:, :, 0]).masked_fill(~present, torch.finfo(h.dtype).min)[:, None, None]
+        for layer in (*network.encoder.layer[: -len(self.layers)], *self.layers):
+            h = layer(h, mask)
+        features = {"token_embeddings": h, "attention_mask": present.long(), "input_ids": ids}
+        for module in rest:
+            features = module(features)
+        z: Tensor = features["sentence_embedding"]
+        return z
+
+    def _take_layers(self, device: torch.device) -> None:
+        """Make the last layers parameters of this backbone: modules of its own around the same tensors."""
+        with LOADING:
+            if not len(self.layers):
+                self.layers.extend(_last_layers(load_encoder(self.config), self.config))
+                self.layers.eval().requires_grad_(False)
+            if device.type != "cpu":
+                load_encoder(self.config).to(device)
+                self.layers.to(device)
+
+
+def _last_layers(encoder: Any, config: SentenceTransformersConfig) -> list[nn.Module]:
+    """Copies around the same tensors. Raises `InvalidParameter` for an encoder that is built otherwise."""
+    network = getattr(encoder[0], "model", None)
+    kind = getattr(getattr(network, "config", None), "model_type", "another kind")
+    if network is None or kind not in LAYERED:
+        raise InvalidParameter(
+            f"no layers of {shown(config.model)} can move: it is {kind}, and those of {', '.join(sorted(LAYERED))} can"
+        )
+    layers = network.encoder.layer[-config.movable :]
+    return list(copy.deepcopy(layers, {id(tensor): tensor for tensor in (*layers.parameters(), *layers.buffers())}))
+
+
+def _without_layers(module: nn.Module, state: dict[str, Any], prefix: str, metadata: Any) -> None:
+    """The encoder's weights belong to no base model."""
+    for name in [name for name in state if name.startswith(f"{prefix}layers.")]:
+        del state[name]
+
+
+def _layers_are_not_missing(module: nn.Module, keys: Any) -> None:
+    own = tuple(f"layers.{name}" for name, _ in module.get_submodule("layers").named_parameters())
+    keys.missing_keys[:] = [key for key in keys.missing_keys if not key.endswith(own)] if own else keys.missing_keys
 
 
 def load_encoder(config: SentenceTransformersConfig) -> Any:
@@ -92,13 +185,14 @@ def _load(config: SentenceTransformersConfig) -> Any:
         _check_weights(folder / "model.safetensors", config.sha256)
     make_importable()
     importlib.import_module("transformers").utils.logging.disable_progress_bar()
-    encoder = importlib.import_module("sentence_transformers").SentenceTransformer(
-        str(folder),
-        device="cpu",
-        local_files_only=True,
-        trust_remote_code=False,
-        model_kwargs={"use_safetensors": True},
-    )
+    with torch.inference_mode(mode=False):  # what inference mode loads could not be trained through
+        encoder = importlib.import_module("sentence_transformers").SentenceTransformer(
+            str(folder),
+            device="cpu",
+            local_files_only=True,
+            trust_remote_code=False,
+            model_kwargs={"use_safetensors": True},
+        )
     return encoder.eval().requires_grad_(False)
 
 

@@ -50,10 +50,7 @@ class Logistic(Learner):
 
     def adapt(self, support: Support) -> State:
         """Weights [D + 1, C] of embedding and constant."""
-        frame = principal(support)
-        objective = self._objective(support, frame)
-        weight: Tensor = Optimum.apply(*objective.parts, precision_of(support.x))  # type: ignore[no-untyped-call]
-        return {"weight": frame.back(weight).to(support.x)}
+        return {"weight": regress(support, self._penalty())}
 
     def predict(self, state: State, z: Tensor) -> Categorical:
         """Softmax of a linear map."""
@@ -62,7 +59,7 @@ class Logistic(Learner):
     @torch.no_grad()
     def leave_one_out(self, support: Support, left_out: Tensor) -> Categorical:
         """Refitted without each example, from where the fit to all of them ended; not differentiable."""
-        objective = self._objective(support, principal(support))
+        objective = objective_of(support, principal(support), self._penalty())
         full = fitted(objective, LEFT_OUT_PRECISION)
         return without_each(objective.to(support.x), full.to(support.x), left_out)
 
@@ -70,16 +67,29 @@ class Logistic(Learner):
     def adapt_and_leave_out(self, support: Support, left_out: Tensor) -> tuple[State, Categorical]:
         """Both from one fit."""
         frame = principal(support)
-        objective = self._objective(support, frame)
+        objective = objective_of(support, frame, self._penalty())
         full = centred(fitted(objective, precision_of(support.x)))
         answers = without_each(objective.to(support.x), full.to(support.x), left_out)
         return {"weight": frame.back(full).to(support.x)}, answers
 
-    def _objective(self, support: Support, frame: "Frame") -> "Objective":
-        x = (support.x.double() - frame.mean) @ frame.axes
-        x = torch.cat([x, torch.ones_like(x[:, :1])], -1)  # [N, D + 1]
-        penalty = self.log_inverse_penalty.neg().exp().to(x)
-        return Objective(x, support.one_hot().double(), 2 * penalty if support.ways == 2 else penalty)
+    def _penalty(self) -> Tensor:
+        return self.log_inverse_penalty.neg().exp()
+
+
+def regress(support: Support, penalty: Tensor) -> Tensor:
+    """Weights [D + 1, C] of embedding and constant, for λ = 1 / C; differentiable."""
+    frame = principal(support)
+    objective = objective_of(support, frame, penalty)
+    weight: Tensor = Optimum.apply(*objective.parts, precision_of(support.x))  # type: ignore[no-untyped-call]
+    return frame.back(weight).to(support.x)
+
+
+def objective_of(support: Support, frame: "Frame", penalty: Tensor) -> "Objective":
+    """What is minimised, in the coordinates of a frame."""
+    x = (support.x.double() - frame.mean) @ frame.axes
+    x = torch.cat([x, torch.ones_like(x[:, :1])], -1)  # [N, D + 1]
+    penalty = penalty.to(x)
+    return Objective(x, support.one_hot().double(), 2 * penalty if support.ways == 2 else penalty)
 
 
 class Frame(NamedTuple):

@@ -1,39 +1,30 @@
 """Low-rank adaptation of a frozen body."""
 
-import math
 from dataclasses import replace
-from typing import Literal, Self
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from meta_core.backbone import Backbone
-from meta_core.body_part import before, finished, moving
-from meta_core.config import MADE_WITH_THE_WEIGHTS
 from meta_core.inner_loop import FIRST_ORDER, InnerLoopConfig, descend, prototype_head
-from meta_core.learner import Learner, learners
+from meta_core.learner import learners
 from meta_core.learners.ridge import LEAST_VARIANCE, PENALTIES, UNTRIED_PENALTY, ridge, root_mean_square, with_constant
+from meta_core.low_rank import LowRank, LowRankConfig
 from meta_core.types import Categorical, Gaussian, Prediction, State, Support, Task
 
 SMALLER = (0.1, 0.01, 0.001)
 """What the rate is multiplied by where the steps diverge; if they still do, the start is kept."""
 
 
-class LoRAConfig(InnerLoopConfig):
-    """How large the change of the body may be."""
+class LoRAConfig(InnerLoopConfig, LowRankConfig):
+    """How far the body moves, and where the head starts."""
 
-    rank: int = Field(4, ge=1, le=256, description="of each layer's change", json_schema_extra=MADE_WITH_THE_WEIGHTS)
-    body: Literal["last", "all"] = Field(
-        "all",
-        description="which layers change: those of the last block, what comes before being run once; or all",
-        json_schema_extra=MADE_WITH_THE_WEIGHTS,
-    )
     scale: float = Field(4.0, gt=0, le=1e3, description="inverse temperature of the class means the head starts from")
 
 
 @learners.register("lora")
-class LoRA(Learner):
+class LoRA(LowRank):
     """W + U V for each linear and convolutional layer, with U V of low rank (Hu et al., 2021, arXiv:2106.09685).
 
     A convolution counts as the matrix [O, I · k · k]. U starts at zero, V at the meta-parameter; both descend with a
@@ -53,39 +44,20 @@ class LoRA(Learner):
 
     def __init__(self, backbone: Backbone, config: LoRAConfig, task: Task) -> None:
         super().__init__(backbone, config, task)
-        names = set(moving(backbone, config.body))
-        layers = (n for n, m in backbone.named_modules() if isinstance(m, nn.Linear | nn.Conv1d | nn.Conv2d))
-        self.layers = [layer for layer in layers if f"{layer}.weight" in names]
-        rng = torch.Generator().manual_seed(0)  # the same everywhere, as an untrained V is stored in no base model
-        self.down = nn.ParameterList(self._random(layer, rng) for layer in self.layers)
         self.first_order = FIRST_ORDER if config.first_order else ""
-
-    def train(self, mode: bool = True) -> Self:
-        """Meta-train; the statistics of the body stay as they are."""
-        super().train(mode)
-        self.backbone.eval()
-        return self
-
-    def encode(self, x: Tensor) -> Tensor:
-        """Inputs as far as no layer changes."""
-        return before(self.backbone, self.config.body, x)
-
-    def inference(self) -> Self:
-        """As it is: the weights of each layer are changed one by one."""
-        return self
 
     def adapt(self, support: Support) -> State:
         """Factors and head after the inner steps."""
-        z = self._embed({}, support.x)
+        z = self.embed({}, support.x)
         frame = {"centre": z.mean(0), "size": root_mean_square((z - z.mean(0)).norm(dim=-1, keepdim=True))}
         if support.ways is not None:
             means = prototype_head(framed(z, frame), support)
             head = {name: self.config.scale * value for name, value in means.items()}
-            return self._descend(self._factors() | head, frame, support) | frame
+            return self._descend(self.factors() | head, frame, support) | frame
         mean, deviation = support.y.mean(0), root_mean_square(support.y - support.y.mean(0))
         task = replace(support, y=(support.y - mean) / deviation)
         head, variance = ridge_head(framed(z, frame), task.y)
-        state = self._descend(self._factors() | head, frame, task) | frame
+        state = self._descend(self.factors() | head, frame, task) | frame
         state["head.weight"] = state["head.weight"] * deviation[:, None]
         state["head.bias"] = state["head.bias"] * deviation + mean
         return state | {"variance": variance * deviation.square()}
@@ -107,25 +79,8 @@ class LoRA(Learner):
                 return leaves
         return start
 
-    def _random(self, layer: str, rng: torch.Generator) -> nn.Parameter:
-        inputs = self.backbone.get_parameter(f"{layer}.weight")[0].numel()
-        return nn.Parameter(torch.randn(self.config.rank, inputs, generator=rng) / math.sqrt(inputs))
-
-    def _factors(self) -> State:
-        """U [O, r] and V [r, I] of each layer before the first step."""
-        ups = {layer: self.backbone.get_parameter(f"{layer}.weight") for layer in self.layers}
-        zeros = {f"up.{n}": torch.zeros(len(w), self.config.rank).to(w) for n, w in ups.items()}
-        return zeros | {f"down.{layer}": v for layer, v in zip(self.layers, self.down, strict=True)}
-
-    def _embed(self, state: State, x: Tensor) -> Tensor:
-        weights: State = {}
-        for layer in self.layers if state else ():
-            weight = self.backbone.get_parameter(f"{layer}.weight")
-            weights[f"{layer}.weight"] = weight + (state[f"up.{layer}"] @ state[f"down.{layer}"]).view_as(weight)
-        return finished(self.backbone, self.config.body, x, weights)  # [N, D]
-
     def _output(self, state: State, x: Tensor) -> Tensor:
-        return nn.functional.linear(framed(self._embed(state, x), state), state["head.weight"], state["head.bias"])
+        return nn.functional.linear(framed(self.embed(state, x), state), state["head.weight"], state["head.bias"])
 
     def _loss(self, state: State, support: Support) -> Tensor:
         answer = self._output(state, support.x)
