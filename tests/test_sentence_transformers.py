@@ -17,6 +17,7 @@ from meta_core.catalogue import SHIPPED
 from meta_core.errors import InvalidParameter
 from meta_core.modality import build_modality
 from meta_core.torchvision_operators import make_importable
+from meta_core.types import Categorical, Support
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 TEXT = build_modality("text", {"max_bytes": 64})
@@ -121,3 +122,45 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
 def test_only_texts_are_taken() -> None:
     with pytest.raises(InvalidParameter, match="takes texts"):
         build_backbone(MINILM, (3, 28, 28), {})
+
+
+@torch.no_grad()
+def test_its_layers_one_by_one_embed_as_the_library_does() -> None:
+    body = build_backbone(MINILM, (64,), {})
+    x = TEXT.read(["Where is my parcel?", "No", "My package has been late for three weeks now"], {})
+    h = body.before_last(x)
+    torch.testing.assert_close(h[:, :384], body(x))
+    torch.testing.assert_close(body.last(h), body(x), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(torch.cdist(h, h), torch.cdist(body(x), body(x)), atol=1e-5, rtol=1e-5)
+
+
+def test_the_last_layers_are_weights_to_move_and_no_part_of_a_base_model() -> None:
+    body = build_backbone(MINILM, (64,), {"movable": 2})
+    names = body.last_weights()
+    assert names == body.all_weights()
+    assert sum(body.get_parameter(name).numel() for name in names) == 2 * 1_774_464  # 12 · 384² + 13 · 384
+    assert not body.state_dict()
+    body.load_state_dict({})
+
+
+@pytest.mark.parametrize("name", ["setfit", "lora", "finetune"])
+@torch.no_grad()
+def test_learners_move_them_in_a_task_and_leave_the_encoder_as_it_is(name: str) -> None:
+    values = {"finetune": {"body": "last", "body_steps": 1, "body_rates": [1e-3], "folds": 2}, "lora": {"steps": 2}}
+    base = unpack_base((SHIPPED / "text-minilm.safetensors").read_bytes())
+    learner = base.learner_for(name, values.get(name, {}), (64,), "classification").inference()
+    texts = ["Where is my parcel?", "It is late", "My package!", "I want my money back", "Please refund me", "Pay me"]
+    x, y = TEXT.read(texts, {}), torch.tensor([0, 0, 0, 1, 1, 1])
+    before = learner.encode(x)
+    state = learner.adapt(Support(before, y, 2))
+    assert any("layers.2" in key for key in state)
+    assert torch.equal(learner.encode(x), before)
+    prediction = learner.predict(state, before)
+    assert isinstance(prediction, Categorical)
+    assert torch.equal(prediction.log_probabilities.argmax(-1), y)
+
+
+def test_layers_of_another_architecture_do_not_move(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sentence_transformers, "LAYERED", frozenset({"roberta"}))
+    with pytest.raises(InvalidParameter, match=r"no layers of .* can move: it is bert, and those of roberta can"):
+        build_backbone(MINILM, (64,), {}).last_weights()
