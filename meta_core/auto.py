@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from meta_core.base import Base
 from meta_core.calibration import calibrated, calibration_of
@@ -79,8 +80,9 @@ class Choice:
                 torch.tensor(values).to(support.x)
                 for values in zip(*((one.weight, one.calibration) for one in self.members), strict=True)
             )
-            return learner.weighted(support, weights, calibrations), held_out
-        return learner.adapt(support), held_out
+            known = [one.told.state for one in self.members]
+            return learner.weighted(support, weights, calibrations, known), held_out
+        return self.told.state or learner.adapt(support), held_out
 
 
 def candidates(base: Base, task: Task, config: AutoConfig) -> list[str]:
@@ -200,7 +202,7 @@ class _Search:
     def _score(self, name: str) -> None:
         learner = self.build(name, self.params[name])
         left_out = sparable(self.support, learner.most_left_out)
-        told = Told(left_out, learner.leave_one_out(self.support, left_out))
+        told = _told(learner, self.support, left_out)
         calibration = calibration_of(told.answers, self.support.y[left_out], self.usual[name])
         score = scored(_loss(told, self.support, calibration), self.task)
         if math.isfinite(score):
@@ -215,6 +217,13 @@ class _Search:
             "combined_nll": _shown(combined, self.task),
             "ms": round(self.spent.get(name, 0.0), 2),
         }
+
+
+def _told(learner: Learner, support: Support, left_out: Tensor) -> Told:
+    if type(learner).adapt_and_leave_out is Learner.adapt_and_leave_out:
+        return Told(left_out, learner.leave_one_out(support, left_out))
+    state, answers = learner.adapt_and_leave_out(support, left_out)  # in the time of one of them
+    return Told(left_out, answers, state)
 
 
 def _loss(told: Told, support: Support, calibration: float) -> float:

@@ -11,7 +11,7 @@ from meta_core.calibration import calibrated
 from meta_core.learner import learners
 from meta_core.members import mixed
 from meta_core.selection import STACK
-from meta_core.types import Categorical, Gaussian, Prediction, Task
+from meta_core.types import Categorical, Gaussian, Prediction, State, Task
 
 MOST_MEMBERS = 3
 SPREAD: dict[Task, float] = {"classification": 0.15, "regression": 0.6}
@@ -21,10 +21,14 @@ LEAST_WEIGHT = 0.05
 
 
 class Told(NamedTuple):
-    """Answers to the support examples at `left_out` [M], ascending, each from all the others."""
+    """Answers to the support examples at `left_out` [M], ascending, each from all the others.
+
+    And the state that all of them teach, where it came with the answers.
+    """
 
     left_out: Tensor
     answers: Prediction
+    state: State | None = None
 
 
 class Member(NamedTuple):

@@ -87,9 +87,10 @@ class Combination(Learner):
             elif member.needs_meta_training:
                 raise InvalidParameter(f"{name} was meta-trained with {dict(config)}; found {asked.params}", "members")
 
-    def adapt_members(self, support: Support) -> State:
-        """The states of all members, prefixed by their positions."""
-        states = [member.adapt(seen) for member, seen in zip(self.each(), self.supports(support), strict=True)]
+    def adapt_members(self, support: Support, known: Sequence[State | None] = ()) -> State:
+        """The states of all members, prefixed by their positions; those that are `known` are taken as they are."""
+        own = zip(known or [None] * len(self.members), self.each(), self.supports(support), strict=True)
+        states = [state or member.adapt(seen) for state, member, seen in own]
         return {f"{i}.{name}": value for i, state in enumerate(states) for name, value in state.items()}
 
     def predict(self, state: State, z: Tensor) -> Prediction:

@@ -62,9 +62,11 @@ class Stack(Combination):
         nested = pool_weights(likelihood, others.to(likelihood), self.config.prior, by_all, NESTED_STEPS)
         return mixed(told, nested[folds])
 
-    def weighted(self, support: Support, weights: Tensor, calibrations: Tensor) -> State:
-        """The members' states, with weights and calibrations [K] that somebody else has found."""
-        return {**self.adapt_members(support), "weights": weights, "calibrations": calibrations}
+    def weighted(
+        self, support: Support, weights: Tensor, calibrations: Tensor, known: Sequence[State | None] = ()
+    ) -> State:
+        """The members' states, some of them known, with weights and calibrations [K] that somebody else has found."""
+        return {**self.adapt_members(support, known), "weights": weights, "calibrations": calibrations}
 
     def adapt_and_leave_out(self, support: Support, left_out: Tensor) -> tuple[State, Prediction]:
         """Both from the same answers of the members."""
