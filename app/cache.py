@@ -92,5 +92,6 @@ class ModelCache:
 
 
 def _unexpired(model: AdaptedModel) -> AdaptedModel:
-    require_ready("ready", {"expires_at": model.expires_at}, model.id)
+    if model.expires_at is not None:
+        require_ready("ready", {"expires_at": model.expires_at}, model.id)
     return model

@@ -77,6 +77,7 @@ class Engine:
         self.limits = limits or Limits()
         self.selection = selection or load_selection()
         self._bodies: WeakKeyDictionary[Base, dict[tuple[int, ...], Backbone]] = WeakKeyDictionary()
+        self._modalities: WeakKeyDictionary[Base, Modality] = WeakKeyDictionary()
         self._known = functools.lru_cache(maxsize=64)(self._build_learner)
 
     def accept(self, request: TaskRequest) -> tuple[dict[str, Any], bytes]:
@@ -93,7 +94,7 @@ class Engine:
         base = self.catalogue.get(request.base, request.tenant)
         labels = read_labels(request.labels, request.task or _only_task(base))
         self.limits.check("classes", len(labels.classes or ()), "max_ways")
-        modality = base.modality(self.limits)
+        modality = self._modality(base)
         description = base.spec.description or modality.describe(request.inputs)
         x = modality.read(request.inputs, description)
         tensors = {"x": x, "y": labels.y} | _read_unlabelled(request.unlabelled, modality, description)
@@ -227,7 +228,7 @@ class Engine:
         self.limits.check("inputs", len(inputs), "max_queries")
         if not len(inputs):
             raise InvalidTask("there are no inputs to answer; send at least one")
-        return self.catalogue.get(model.base, model.tenant).modality(self.limits).read(inputs, model.description)
+        return self._modality(self.catalogue.get(model.base, model.tenant)).read(inputs, model.description)
 
     def read_together(self, requests: Sequence[tuple[AdaptedModel, Sequence[Any]]]) -> list[Tensor]:
         """The queries of each of many adapted models as `read` has them; arrays of one kind are read as one.
@@ -297,6 +298,12 @@ class Engine:
                 with torch.no_grad():
                     for size in USUAL_SIZES:
                         learner.encode(torch.zeros(size, *base.spec.shape, device=self.device))
+
+    def _modality(self, base: Base) -> Modality:
+        """The reader of a base model's inputs, made once: checking its settings takes longer than reading one input."""
+        if base not in self._modalities:
+            self._modalities[base] = base.modality(self.limits)
+        return self._modalities[base]
 
     def _others(self, params: Mapping[str, Any], tenant: str | None) -> tuple[Base, ...]:
         """The other base models that settled parameters name."""
