@@ -32,7 +32,8 @@ from meta_core.download import Report
 from meta_core.episodes import Size, TaskSource
 from meta_core.errors import InvalidParameter, InvalidTask
 from meta_core.evaluation import evaluate
-from meta_core.experience import Experience, learn
+from meta_core.expectations import learn
+from meta_core.experience import Experience
 from meta_core.ids import DEFAULT_TENANT, SELECTION_KEY, new_id
 from meta_core.learner import Learner
 from meta_core.past_tasks import Source, drawn, gathered, sources, sources_of, stored

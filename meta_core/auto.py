@@ -172,7 +172,7 @@ class _Search:
         favoured = {name: score - TIE * (name == own) for name, score in combined.items()}
         order = sorted(combined, key=lambda name: (favoured[name], self.names.index(name)))
         taken = order[0]
-        weights = member_weights(favoured, self.task) if self.stacks and self.scores else {taken: 1.0}
+        weights = member_weights(combined, self.task) if self.stacks and self.scores else {taken: 1.0}
         considered = [self._considered(name, combined[name], weights.get(name, 0.0)) for name in order]
         if len(weights) > 1:
             return self._stacked(weights, considered)

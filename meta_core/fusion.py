@@ -14,7 +14,7 @@ from meta_core.selection import STACK
 from meta_core.types import Categorical, Gaussian, Prediction, State, Task
 
 MOST_MEMBERS = 3
-SPREAD: dict[Task, float] = {"classification": 0.15, "regression": 0.6}
+SPREAD: dict[Task, float] = {"classification": 0.4, "regression": 0.4}
 """How much worse, on the scale of scores, a member is that weighs 1/e of the best."""
 LEAST_WEIGHT = 0.05
 """Below which a member is not worth its computation."""

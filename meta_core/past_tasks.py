@@ -55,7 +55,7 @@ class Source:
 def sources(catalogue: Catalogue, folder: Path) -> Iterator[Source]:
     """The generators; Omniglot and every table, by its last column, that lie in a folder of datasets."""
     for name, task in GENERATORS.items():
-        yield Source(name, _plain(task), build_dataset(name, folder / name, {}).source("train"))
+        yield Source(name, plain(task), build_dataset(name, folder / name, {}).source("train"))
     if (folder / "omniglot").is_dir():
         characters = build_dataset("omniglot", folder / "omniglot", {"rotations": False}).source("validation")
         yield embedded("omniglot", catalogue.get("omniglot"), characters)
@@ -159,7 +159,7 @@ def usable_learners(base: Base, task: Task, shape: tuple[int, ...], *, costly: b
     return {name: base.learner_for(name, config if name == own else {}, shape, task) for name in names}
 
 
-def _plain(task: Task) -> Base:
+def plain(task: Task) -> Base:
     """Numbers as they are."""
     spec = BaseSpec(modality="vector", backbone="identity", learners={task: ("ridge", {})})
     return Base(name="plain", version=1, summary="", spec=spec, weights={}, provenance={}, scores={})

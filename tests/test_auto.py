@@ -13,7 +13,8 @@ from meta_core.calibration import CalibrationPrior, calibrated, sharpness_curve
 from meta_core.catalogue import Catalogue
 from meta_core.episodes import Size
 from meta_core.errors import InvalidParameter
-from meta_core.experience import Experience, experiences, learn
+from meta_core.expectations import learn
+from meta_core.experience import Experience, experiences
 from meta_core.fusion import member_weights
 from meta_core.learner import build_learner
 from meta_core.selection import Expectation, Selection, load_selection, scored, unscored
@@ -128,11 +129,11 @@ def test_those_about_as_good_answer_together() -> None:
 
 
 def test_weights_of_members_by_hand() -> None:
-    found = member_weights({"a": 1.0, "b": 1.15, "c": 9.0, "d": 1.3}, "classification")
+    found = member_weights({"a": 1.0, "b": 1.4, "c": 9.0, "d": 1.8}, "classification")
     assert list(found) == ["a", "b", "d"]
     assert found["b"] / found["a"] == pytest.approx(math.exp(-1), rel=1e-3)
     assert found["d"] / found["a"] == pytest.approx(math.exp(-2), rel=1e-3)
-    assert member_weights({"a": 1.0, "b": 3.0}, "classification") == {"a": 1.0}
+    assert member_weights({"a": 1.0, "b": 9.0}, "classification") == {"a": 1.0}
 
 
 def test_the_usual_calibration_follows_the_features() -> None:
