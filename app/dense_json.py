@@ -33,11 +33,13 @@ def read_dense(body: bytes, path: Sequence[str]) -> tuple[dict[str, Any], Number
 
 
 def _numbers(inputs: Any) -> Numbers:
-    """All of them in one row: integers where every one is, as NumPy has it of lists."""
+    """All of them in one row: integers where every one is, as NumPy has it of lists, but pixels in a byte each."""
     try:
-        return np.frombuffer(inputs.as_buffer(of_type="i"), np.int64)
+        integers = np.frombuffer(inputs.as_buffer(of_type="i"), np.int64)
     except TypeError:
         return np.frombuffer(inputs.as_buffer(of_type="d"), np.float64)
+    fits = integers.size and integers.min() >= 0 and integers.max() <= np.iinfo(np.uint8).max
+    return integers.astype(np.uint8) if fits else integers  # they are kept as they are
 
 
 def _at(document: Any, path: Sequence[str]) -> Any:

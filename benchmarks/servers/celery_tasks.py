@@ -2,9 +2,11 @@
 
 celery -A benchmarks.servers.celery_tasks worker --pool prefork --concurrency 1
 
-What it learns is written to a file, without syncing it; scores, calibration and checks are left out.
+What it learns is written to a file, without syncing it; scores, calibration and checks are left out. `adapt_durably`
+also keeps the support set, and returns once both are synced to disk.
 """
 
+import json
 import os
 import uuid
 from pathlib import Path
@@ -33,3 +35,23 @@ def adapt(inputs: dict[str, str], labels: list[str]) -> str:
     id = uuid.uuid4().hex
     (Path(os.environ["BENCHMARK_FOLDER"]) / id).write_bytes(served.adapt(inputs, labels))
     return id
+
+
+@app.task
+def adapt_durably(inputs: dict[str, str], labels: list[str]) -> str:
+    """The id of a model that survives a power cut, and so does what it was learned from."""
+    id = uuid.uuid4().hex
+    folder = Path(os.environ["BENCHMARK_FOLDER"])
+    _write(folder / f"{id}.support", json.dumps([inputs, labels]).encode())
+    _write(folder / id, served.adapt(inputs, labels))
+    return id
+
+
+def _write(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    os.fsync(descriptor)
+    os.close(descriptor)
