@@ -24,6 +24,8 @@ DAMPING = 0.3
 """Of a step from zero, in units of the curvature there."""
 MOST_MOVING = 16
 """Classes whose weights move when an example is left out."""
+LEFT_OUT_SHARE = 0.05
+"""Of the gradient that leaving an example out of many classes brings, which may stay: those held still cost more."""
 
 
 class LogisticConfig(Config):
@@ -217,7 +219,8 @@ def without_each(objective: Objective, full: Tensor, left_out: Tensor) -> Catego
         moving = torch.zeros_like(every[left_out], dtype=torch.bool).scatter(1, likeliest, value=True)  # [M, C]
         rest = every[:, None].masked_fill(moving, -math.inf).logsumexp(-1, keepdim=True)  # [N, M, 1]
     several = Objective(x, objective.y[:, likeliest], objective.penalty, counted, rest)
-    moved = minimise(several, full[:, likeliest], LEFT_OUT_PRECISION)  # [D + 1, M, K]
+    share = 0.0 if rest is None else LEFT_OUT_SHARE
+    moved = minimise(several, full[:, likeliest], LEFT_OUT_PRECISION, share)  # [D + 1, M, K]
     answers = every[left_out].scatter(1, likeliest, torch.einsum("md,dmk->mk", x[left_out], moved))
     return Categorical(answers.log_softmax(-1))
 
@@ -260,18 +263,21 @@ def fitted(objective: Objective, precision: float) -> Tensor:
     return minimise(objective, minimise(single, single.start(), COARSE).to(objective.x), precision)
 
 
-def minimise(objective: Objective, w: Tensor, precision: float) -> Tensor:
+def minimise(objective: Objective, w: Tensor, precision: float, share: float = 0.0) -> Tensor:
     """Newton's method with a backtracking line search; each step is solved only as well as it deserves.
 
+    It ends at a gradient of `precision` relative to that at zero weights, or of a `share` of that at the start.
     Far from the minimum, where examples are told with certainty and the Hessian vanishes for classes whose intercepts
     nothing holds, steps are damped in proportion to the gradient (Li, Fukushima, Qi & Yamashita, 2004).
     """
     usual = objective.curvature_at_zero()
     at_zero = _norm(objective.gradient(torch.zeros_like(w))).clamp(min=1e-300)  # [], [M] where there are several
+    enough = None
     for _ in range(MOST_STEPS):
         gradient = objective.gradient(w)
         left = _norm(gradient) / at_zero
-        if (left <= precision).all():
+        enough = (share * left).clamp(min=precision) if enough is None else enough
+        if (left <= enough).all():
             break
         damping = DAMPING * left[..., None] * usual
         step = objective.solve(w, -gradient, left.sqrt().clamp(1e-3, 0.1), damping)
