@@ -378,7 +378,15 @@ def choosing() -> str:
     record = _load("choosing")
     rows = record["results"]
     compared = [
-        [r["task"], r["learner"], f"{r['rank']:.2f}", f"{r['regret']:.3f}", _share(r.get("accuracy")), r["tasks"]]
+        [
+            r["task"],
+            r["learner"],
+            f"{r['rank']:.2f}",
+            f"{r['regret']:.3f}",
+            f"{r['regret in nats']:.3f}",
+            _share(r.get("accuracy")),
+            r["tasks"],
+        ]
         for r in rows
         if "rank" in r
     ]
@@ -420,19 +428,20 @@ def choosing() -> str:
     about = (
         "`auto` against every learner alone, on tasks of 1 to 20 shots (5 to 40 points), even and uneven: Omniglot, "
         "spoken digits, texts, series, tables and grouped regressions; what is expected of a learner was learned from "
-        "all other datasets of these. Rank among all rows and regret to the best fixed learner of each task, both by "
-        "the logarithm of the calibrated loss (regression: the loss). Wished for were the best rank and a regret of "
-        f"half the best fixed learner's; {regrets}."
+        "all other datasets of these, and from some forty more. Rank among all rows and regret to the best fixed row "
+        "of each task, both by the logarithm of the calibrated loss (regression: the loss); then the regret of the "
+        "loss itself, in nats. Wished for were the best rank and a regret of half the best fixed learner's; "
+        f"{regrets}."
     )
     more = (
-        "Below, ECE and coverages in %, of what `auto` made from five shots on; where it stacks, the members are "
-        "calibrated before already. The gain of combinations is in points of accuracy for classes, and in nats for "
-        "targets, over the best member of each dataset and number of shots: by hindsight, which takes the luckiest of "
-        "them on few queries, and by the other half of the queries (of targets, of the tasks). Wished for were −0.2 "
-        "points. How much the residuals of past tasks weigh in an interval was settled with coverages of these sets in "
-        "sight."
+        "Below, ECE and coverages in %, of what `auto` made from five shots on; before: with the same weights, but "
+        "neither the members nor their mixture calibrated. The gain of combinations is in points of accuracy for "
+        "classes, and in nats for targets, over the best member of each dataset and number of shots: by hindsight, "
+        "which takes the luckiest of them on few queries, and by the other half of the queries (of targets, of the "
+        "tasks). Wished for were −0.2 points. How much the residuals of past tasks weigh in an interval, and how far "
+        "apart learners are that still answer together, was settled with these sets in sight."
     )
-    titles = ["task", "learner", "rank", "regret", "accuracy, %", "tasks"]
+    titles = ["task", "learner", "rank", "regret", "in nats", "accuracy, %", "tasks"]
     main = _section("Choosing a learner", about, record, titles, compared)
     return "\n".join([main, f"{more}\n", _table(["measured", "", ""], lines)]) + _notes("choosing")
 
@@ -440,8 +449,14 @@ def choosing() -> str:
 def _regrets(rows: list[dict[str, Any]], task: str) -> str:
     regrets = {r["learner"]: r["regret"] for r in rows if "rank" in r and r["task"] == task}
     ours = regrets.pop("auto")
+    alone = min((name for name in regrets if " of " not in name), key=regrets.__getitem__)
     best = min(regrets, key=regrets.__getitem__)
-    return f"in {task} it is {ours / regrets[best]:.2f} times that of {best}"
+    (oracle,) = (r["oracle of settings"] for r in rows if "oracle of settings" in r and r["task"] == task)
+    return (
+        f"in {task} it is {ours / regrets[alone]:.2f} times that of {alone}, the best alone, and "
+        f"{ours / regrets[best]:.2f} times that of {best}; that of taking whichever row was best on the other draws "
+        f"of the same dataset and number of shots is {oracle:.3f}"
+    )
 
 
 def _share(value: float | None) -> str:

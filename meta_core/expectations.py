@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from meta_core.calibration import CANDIDATES, CalibrationPrior, calibrated
+from meta_core.calibration import CANDIDATES, EVEN, CalibrationPrior, calibrated
 from meta_core.experience import Experience
 from meta_core.fusion import member_weights
 from meta_core.pools import pools
@@ -63,7 +63,7 @@ def _expect(found: Sequence[Experience], selection: Selection, task: Task) -> No
     centre, scale = selection.centre[task], selection.scale[task]
     for name, some in by_learner.items():
         if name not in known:
-            calibration, tilt = usual_calibration(some, centre, scale, tilts=name != STACK)  # its members are tilted
+            calibration, tilt = _usual(name, some, centre, scale)
             timed = [one for one in some if one.left_out]
             known[name] = Expectation(
                 weights=[], cost=_cost(timed), calibration=calibration, tilt=tilt, tasks=len(some)
@@ -71,6 +71,15 @@ def _expect(found: Sequence[Experience], selection: Selection, task: Task) -> No
     weights = expected_scores(outcomes(found, selection), centre, scale)
     for name, some in by_learner.items():
         known[name] = replace(known[name], weights=weights[name], residuals=_residuals(some, selection))
+
+
+def _usual(
+    name: str, some: Sequence[Experience], centre: list[float], scale: list[float]
+) -> tuple[CalibrationPrior, list[float]]:
+    """Stacks are not tilted, for their members are; of targets, the left out tell more of them than past tasks do."""
+    if name == STACK and some[0].task == "regression":
+        return EVEN, []
+    return usual_calibration(some, centre, scale, tilts=name != STACK)
 
 
 def outcomes(found: Iterable[Experience], selection: Selection) -> list[Outcome]:
