@@ -246,7 +246,7 @@ def text() -> str:
         f"{_span(tuned, 'seconds')} s of processor time an adapt without scores, after encoding, and "
         f"{_span(tuned, 'bytes', 1e6)} MB of state. For the others it stays as it is. Wished for were 82.5 and 88.0 on "
         "banking77, 92.5 and 94.5 on clinc150. What falls short: moving more layers, for longer or more sharply was no "
-        "better on sentences of the training splits, nor did three layers trained on banking77 first for clinc150; "
+        "better on sentences held out for choosing, nor did three layers trained on banking77 first for clinc150; "
         "published results near it pretrain a larger encoder on utterances of many intents (CPFT, 92.3 and 94.2)."
     )
     outside = (

@@ -2,8 +2,8 @@
 
 python -m benchmarks.text_tuned
 
-All classes at once, official test sets. The settings of `setfit` were chosen on sentences of the training splits that
-are in none of the supports, never on test sentences.
+All classes at once, official test sets. The settings of `setfit` were chosen on sentences of the training split of
+banking77 that are in no support, and on the validation split of clinc150, never on test sentences.
 """
 
 import time
