@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 from redis.exceptions import RedisError
+from rq.job import Job
 
 from meta_core.catalogue import Catalogue
 from meta_core.engine import Engine, TaskRequest
 from meta_core.errors import InvalidTask, Unavailable
-from meta_core.orders import Order, Result
+from meta_core.orders import Order, Result, load_order
 from meta_core.recipe import Recipe, meta_train
 from tests.worker.site import TENANT, Site, sine_recipe
 from worker.interrupt import cancellable
@@ -38,7 +39,7 @@ def place(site: Site) -> Iterator[Workplace]:
         )
 
 
-def test_an_adapt_order_becomes_a_model(site: Site, place: Workplace) -> None:
+def one_adapt_by_a_worker(site: Site, place: Workplace, *, room: bool) -> Order:
     recipe = Recipe.parse(sine_recipe(1), "recipe")
     base = meta_train(recipe, version=1, datasets_folder=site.folder, device=CPU, report=lambda _: None)
     place.catalogue.publish(base, "job")
@@ -46,10 +47,23 @@ def test_an_adapt_order_becomes_a_model(site: Site, place: Workplace) -> None:
     record, support = Engine(place.catalogue, CPU).accept(request)
     order = site.accept({"record": record}, "adapt", support)
     site.enqueue("adapt", **order.queue_call())
+    if not room:
+        (site.folder / "store" / TENANT / "models").write_text("in the way")
     OrderWorker("adapt", place, jobs_of("adapt", place)).work_until_asked_to_end(1)
-    outcome = site.outcome(order)
+    return order
+
+
+def test_an_adapt_order_becomes_a_model(site: Site, place: Workplace) -> None:
+    outcome = site.outcome(one_adapt_by_a_worker(site, place, room=True))
     assert outcome is not None
     assert (outcome[0], outcome[1]["base"]) == ("ready", "sine@1")
+
+
+def test_an_adapt_that_the_store_has_no_room_for_stays_open_and_is_let_go_of(site: Site, place: Workplace) -> None:
+    order = one_adapt_by_a_worker(site, place, room=False)
+    assert load_order(site.store, TENANT, order.id) is not None
+    assert site.redis.get(ATTEMPTS_KEY + order.id) == b"0"
+    assert not site.redis.exists(CLAIM_KEY + order.id, Job.key_for(order.id))
 
 
 def test_a_mistake_of_the_caller_is_told_and_one_of_ours_is_not(site: Site, place: Workplace) -> None:
