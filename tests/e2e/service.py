@@ -16,8 +16,8 @@ class Service(Site):
     def __init__(self, folder: Path, **settings: str) -> None:
         super().__init__(folder)
         self.port = free_port()
-        self.settings = settings
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False)
+        self.settings = {"SHOTPUT_WAIT": "60", **settings}
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=120, trust_env=False)
         self.api: Process | None = None
 
     def start(self) -> None:

@@ -36,7 +36,7 @@ TENANT = "someone"
 Process = subprocess.Popen[bytes]
 
 
-def until(holds: Callable[[], Any], seconds: float = 30) -> Any:
+def until(holds: Callable[[], Any], seconds: float = 90) -> Any:
     """Look again and again until something holds; returns it."""
     deadline = time.monotonic() + seconds
     while not (value := holds()):

@@ -69,11 +69,11 @@ def test_a_restart_of_redis_is_survived_with_the_order_in_hand(site: Site, worke
 
 
 @pytest.mark.usefixtures("worker")
-def test_a_cancelled_training_stops_within_two_seconds(site: Site) -> None:
+def test_a_cancelled_training_stops_at_its_next_step(site: Site) -> None:
     order = site.submit(sine_recipe(ENDLESS))
     until(lambda: site.step(order))
     site.cancel(order)
-    until(lambda: not site.redis.exists(CLAIM_KEY + order.id), seconds=2)
+    until(lambda: not site.redis.exists(CLAIM_KEY + order.id), seconds=20)
     assert (site.outcome(order) or ("none",))[0] == "cancelled"
     assert not site.store.exists(checkpoint_key(TENANT, order.id))
 
