@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import RESULTS
-from benchmarks.report import _load as load_record
-from benchmarks.report import _section as section
+from benchmarks.sections.layout import load, section
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 HEAD = """# Performance
@@ -46,7 +45,7 @@ def main() -> None:
 
 def page() -> str:
     """The whole page."""
-    parts = [globals()[name](load_record(name)) for name in SECTIONS if (RESULTS / f"{name}.json").exists()]
+    parts = [globals()[name](load(name)) for name in SECTIONS if (RESULTS / f"{name}.json").exists()]
     return "\n".join([HEAD, *parts])
 
 

@@ -1,0 +1,143 @@
+"""What is done with models: choosing, adding to, suggesting, and how long answers take."""
+
+from typing import Any
+
+from benchmarks.sections.layout import load, markdown_table, notes, section
+
+
+def choosing() -> str:
+    """Ranks and regrets, then how far what models say of themselves is true."""
+    record = load("choosing")
+    rows = record["results"]
+    compared = [
+        [
+            r["task"],
+            r["learner"],
+            f"{r['rank']:.2f}",
+            f"{r['regret']:.3f}",
+            f"{r['regret in nats']:.3f}",
+            _share(r.get("accuracy")),
+            r["tasks"],
+        ]
+        for r in rows
+        if "rank" in r
+    ]
+    told = [
+        *(
+            [f"ECE, {r['modality']}, before and after", r["ece before"], r["ece after"]]
+            for r in rows
+            if "modality" in r
+        ),
+        *([f"inside 90 % intervals, {r['intervals']}", 100 * r["covered"], ""] for r in rows if "intervals" in r),
+        *(
+            [f"conformal coverage of 90 %, {r['task']}", 100 * r["conformal coverage of 0.9"], ""]
+            for r in rows
+            if "conformal coverage of 0.9" in r
+        ),
+        *(
+            [
+                f"`{r['combination']}` over its best member by hindsight, and by other queries, {r['task']}",
+                r["gain over best member"],
+                r.get("gain over the member best on other queries", ""),
+            ]
+            for r in rows
+            if "combination" in r
+        ),
+        *(
+            ["accuracy by leaving one out against the truth: correlation, bias", r[name], r["bias"]]
+            for r in rows
+            for name in ("left out against true accuracy",)
+            if name in r
+        ),
+        *(
+            [f"AUROC of `unknown`, {r['unknown']}, {r['learner']}, {r['shots']}-shot", r["auroc"], ""]
+            for r in rows
+            if "unknown" in r
+        ),
+    ]
+    lines = [[what, *(f"{v:.3g}" if isinstance(v, float) else v for v in values)] for what, *values in told]
+    regrets = " and ".join(_regrets(rows, task) for task in ("classification", "regression"))
+    about = (
+        "`auto` against every learner alone, on tasks of 1 to 20 shots (5 to 40 points), even and uneven: Omniglot, "
+        "spoken digits, texts, series, tables and grouped regressions; what is expected of a learner was learned from "
+        "all other datasets of these, and from some forty more. Rank among all rows and regret to the best fixed row "
+        "of each task, both by the logarithm of the calibrated loss (regression: the loss); then the regret of the "
+        "loss itself, in nats. Wished for were the best rank and a regret of half the best fixed learner's; "
+        f"{regrets}."
+    )
+    more = (
+        "Below, ECE and coverages in %, of what `auto` made from five shots on; before: with the same weights, but "
+        "neither the members nor their mixture calibrated. The gain of combinations is in points of accuracy for "
+        "classes, and in nats for targets, over the best member of each dataset and number of shots: by hindsight, "
+        "which takes the luckiest of them on few queries, and by the other half of the queries (of targets, of the "
+        "tasks). Wished for were −0.2 points. How much the residuals of past tasks weigh in an interval, and how far "
+        "apart learners are that still answer together, was settled with these sets in sight."
+    )
+    titles = ["task", "learner", "rank", "regret", "in nats", "accuracy, %", "tasks"]
+    main = section("Choosing a learner", about, record, titles, compared)
+    return "\n".join([main, f"{more}\n", markdown_table(["measured", "", ""], lines)]) + notes("choosing")
+
+
+def _regrets(rows: list[dict[str, Any]], task: str) -> str:
+    regrets = {r["learner"]: r["regret"] for r in rows if "rank" in r and r["task"] == task}
+    ours = regrets.pop("auto")
+    alone = min((name for name in regrets if " of " not in name), key=regrets.__getitem__)
+    best = min(regrets, key=regrets.__getitem__)
+    (oracle,) = (r["oracle of settings"] for r in rows if "oracle of settings" in r and r["task"] == task)
+    return (
+        f"in {task} it is {ours / regrets[alone]:.2f} times that of {alone}, the best alone, and "
+        f"{ours / regrets[best]:.2f} times that of {best}; that of taking whichever row was best on the other draws "
+        f"of the same dataset and number of shots is {oracle:.3f}"
+    )
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"
+
+
+def incremental() -> str:
+    """One more example beside its encoding."""
+    record = load("incremental")
+    lines = [[row["what"], f"{row['ours_ms']:.2f}", f"{1 / row['ratio']:.2f}"] for row in record["results"]]
+    about = (
+        "Processor time of the next version of a 20-way 5-shot model of `omniglot` with one more drawing, and how many "
+        "times the encoding of that drawing it takes, in turns. Wished for was 1.3 of its state; heads that factorise "
+        "the covariance of 101 examples, or of each class, take longer than one drawing's encoding by themselves."
+    )
+    return section("One more example", about, record, ["what", "ms", "times the encoding"], lines)
+
+
+def suggest() -> str:
+    """Labels needed when the model says which, beside random ones."""
+    record = load("suggest")
+    rows = record["results"]
+    fewer = sum(row["needed"] is not None and row["needed"] < row["of"] for row in rows)
+    better = sum(row["area"] > 0 for row in rows)
+    more = rows[0]["labels"][-1] - rows[0]["labels"][0]
+    lines = [
+        [
+            row["set"] + (" (development)" if row["developed on"] else ""),
+            f"{row['score']} of {row['learner']}",
+            f"{row['goal']:.3f}",
+            "not reached" if row["needed"] is None else f"{row['needed']:.1f}",
+            f"{row['of']:.1f}",
+            f"{row['area']:+.3f}",
+        ]
+        for row in rows
+    ]
+    about = (
+        f"Labels until a model is as good as {more} random labels beyond the first make it, suggested two at a time, "
+        f"means of {rows[0]['draws']} draws. Fewer than at random on {fewer} of {len(rows)} sets (wished for: 80 %), "
+        f"better in the mean over all numbers of labels on {better}. All where it falls short "
+        "are tables. The curves are in the JSON."
+    )
+    titles = ["set", "score", "goal", "suggested", "random", "mean gain"]
+    return section("What to label next", about, record, titles, lines)
+
+
+def latency() -> str:
+    """Milliseconds over HTTP."""
+    record = load("latency")
+    lines = [[row["request"], row["what"], f"{row['p50_ms']:.1f}", f"{row['p99_ms']:.1f}"] for row in record["results"]]
+    about = "One client, one request at a time, through the API, Redis and the worker; base model `omniglot`."
+    return section("Latency", about, record, ["request", "what", "p50, ms", "p99, ms"], lines)
