@@ -113,7 +113,8 @@ def test_adapted_models_are_moved_to_a_newer_version_one_or_all(trainer: Service
     recipe = {**sine_recipe(5), "name": "tide"}
     first = finished(trainer, trainer.client.post("/meta-train", json=recipe).json()["id"])["base"]
     support = {"inputs": [[x / 2] for x in range(-6, 6)], "labels": [x / 3 + 0.1 for x in range(-6, 6)]}
-    body = {"base": "tide", "learner": "cnp", "support": support}
+    members = {"members": [{"learner": "cnp", "params": {"width": 8}}, {"learner": "gp"}]}
+    body = {"base": "tide", "learner": "average", "params": members, "support": support}
     models = [trainer.adapt(body).json()["id"] for _ in range(3)]
     assert trainer.client.post(f"/models/{models[0]}/readapt").status_code == 422  # there is no other version
     second = finished(trainer, trainer.client.post("/meta-train", json=recipe).json()["id"])["base"]
