@@ -115,10 +115,8 @@ def predict_http(record: dict[str, Any]) -> str:
         "endpoint of FastAPI that only reads its body. `CPU` is the processor time of all processes of a side for each "
         "request; clients share the cores. Of ours, a third is encoding and framing the image; the rest is Python, one "
         "thread at a time: the HTTP protocol and its sockets more than all else, then checks, batching, counting and "
-        "logging. What else ran wanted the cores too (`load`), which were shared out by processes: a side of several "
-        "is given more of them than one of one. That is part of why one process falls short of what was aimed at, "
-        "while at 16 clients its CPU for each request is less than a third of the better peer's; one client waits for "
-        "a core twice, as questions are read and answered on two threads."
+        "logging. One process is held to what one thread of Python can do; LitServe has two processes, and two of ours "
+        "are what compares with them."
     )
     heads = ["requests/s", "p50, ms", "p99, ms", "CPU, ms", "beside the better peer", "of the empty", "load"]
     titles = ["", "side", *heads]

@@ -31,3 +31,7 @@ def page() -> str:
     of_inputs = [tables, incontext, grouped_regression, text, sinusoid, speech, photographs, series]
     sections = [*characters, *of_inputs, choosing, incremental, suggest, latency]
     return "\n".join([HEAD, *(section() for section in sections if (RESULTS / f"{section.__name__}.json").exists())])
+
+
+if __name__ == "__main__":
+    main()
