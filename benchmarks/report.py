@@ -1,4 +1,4 @@
-"""Write docs/results.md from the results in `results/`.
+"""Write docs/results.md and docs/suggest.svg from the results in `results/`.
 
 python -m benchmarks.report
 """
@@ -10,9 +10,10 @@ from benchmarks.sections.characters import omniglot, omniglot_pairs, one_shot
 from benchmarks.sections.rows import grouped_regression, incontext, sinusoid, tables
 from benchmarks.sections.signals import photographs, series, speech
 from benchmarks.sections.texts import text
-from benchmarks.sections.using import choosing, incremental, latency, suggest
+from benchmarks.sections.using import choosing, incremental, latency, suggest, suggest_curves
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
+CURVES = PAGE.with_name("suggest.svg")
 HEAD = """# Measured results
 
 Made by `python -m benchmarks.report` from `benchmarks/results/`. Each table says the command that measures it again and
@@ -21,8 +22,9 @@ the machine it was measured on. ± is half a 95 % interval.
 
 
 def main() -> None:
-    """Write the page."""
+    """Write the page, and its picture."""
     PAGE.write_text(page())
+    CURVES.write_text(suggest_curves())
 
 
 def page() -> str:

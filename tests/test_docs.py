@@ -9,6 +9,7 @@ def test_the_page_of_learners_is_up_to_date() -> None:
 
 def test_the_page_of_results_is_up_to_date() -> None:
     assert report.PAGE.read_text() == report.page()
+    assert report.CURVES.read_text() == report.suggest_curves()
 
 
 def test_the_page_of_performance_is_up_to_date() -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from benchmarks.sections.curves import Panel, as_svg
 from benchmarks.sections.layout import load, markdown_table, notes, section
 
 
@@ -129,10 +130,19 @@ def suggest() -> str:
         f"Labels until a model is as good as {more} random labels beyond the first make it, suggested two at a time, "
         f"means of {rows[0]['draws']} draws. Fewer than at random on {fewer} of {len(rows)} sets (wished for: 80 %), "
         f"better in the mean over all numbers of labels on {better}. All where it falls short "
-        "are tables. The curves are in the JSON."
+        "are tables. Below, the scores by the number of labels."
     )
     titles = ["set", "score", "goal", "suggested", "random", "mean gain"]
-    return section("What to label next", about, record, titles, lines)
+    table = section("What to label next", about, record, titles, lines)
+    return f"{table}\n![score by number of labels, suggested and random](suggest.svg)\n"
+
+
+def suggest_curves() -> str:
+    """The same as a picture."""
+    rows = load("suggest")["results"]
+    return as_svg(
+        [Panel(row["set"], row["labels"], {"suggested": row["suggested"], "random": row["random"]}) for row in rows]
+    )
 
 
 def latency() -> str:
