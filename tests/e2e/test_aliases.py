@@ -54,7 +54,7 @@ def test_questions_are_split_and_a_key_sticks(service: Service, models: list[str
         models[0]: 0.75,
         models[1]: 0.25,
     }
-    by_key = {key: {answering(service, name, key=key) for _ in range(2)} for key in map(str, range(12))}
+    by_key = {key: {answering(service, name, key=key) for _ in range(2)} for key in map(str, range(60))}
     assert all(len(found) == 1 for found in by_key.values())
     assert set.union(*by_key.values()) == set(models)
 
