@@ -71,6 +71,7 @@ class OrderWorker(SimpleWorker):
         taken = self.lines.take(self.together, BLOCK)
         mine = self._claimed(taken)
         try:
+            self._let_expire(mine)
             while mine and not self.place.shutdown.requested and self._execute(mine[0]):
                 mine.pop(0)
         finally:
@@ -86,12 +87,14 @@ class OrderWorker(SimpleWorker):
         for job in orders:
             if job.id not in won:
                 log.info("%s: another worker is at it", job.id)
-        mine = [job for job in orders if job.id in won]
+        return [job for job in orders if job.id in won]
+
+    def _let_expire(self, mine: Sequence[Job]) -> None:
+        """Should Redis be away when they are to be forgotten."""
         with self.connection.pipeline(transaction=False) as expiring:
-            for job in mine:  # should Redis be away when they are to be forgotten
+            for job in mine:
                 expiring.expire(job.key, self.limit * len(mine) + GRACE)
             expiring.execute()
-        return mine
 
     def _execute(self, job: Job) -> bool:
         """Do one order, and leave it to be closed whatever came of it; says no if it must wait for another worker."""

@@ -69,6 +69,17 @@ def test_a_restart_of_redis_is_survived_with_the_order_in_hand(site: Site, worke
 
 
 @pytest.mark.usefixtures("worker")
+def test_an_order_is_let_go_of_when_redis_fails_just_after_it_was_claimed(site: Site) -> None:
+    site.redis.execute_command("ACL", "SETUSER", "default", "-expire")
+    try:
+        order = site.submit(sine_recipe(5))
+        until(lambda: "Redis is away: User default has no permissions" in site.log())
+    finally:
+        site.redis.execute_command("ACL", "SETUSER", "default", "+expire")
+    assert until(lambda: site.outcome(order))[0] == "ready"
+
+
+@pytest.mark.usefixtures("worker")
 def test_a_cancelled_training_stops_at_its_next_step(site: Site) -> None:
     order = site.submit(sine_recipe(ENDLESS))
     until(lambda: site.step(order))
