@@ -1,6 +1,6 @@
 """`POST /predict` taken past the framework's routing, which would cost as much as all else that is done for it here."""
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -37,23 +37,10 @@ class Direct:
 
     async def _answered(self, scope: Scope, receive: Receive) -> Response:
         caller = granted(scope["state"]["caller"], "predict")
-        body = await json_body(await _read(receive), PredictBody)
+        body = await json_body(await Request(scope, receive).body(), PredictBody)
         return await predict.answered(self._parts, caller.tenant, body)
 
 
 def _is_json(scope: Scope) -> bool:
     kind = header(scope, b"content-type")
     return kind is None or kind == JSON or kind.split(";")[0].strip().lower() == JSON
-
-
-async def _read(receive: Receive) -> bytes:
-    """The whole body. Raises `ClientDisconnect`."""
-    chunks: list[bytes] = []
-    more = True
-    while more:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        chunks.append(message.get("body", b""))
-        more = message.get("more_body", False)
-    return b"".join(chunks)
