@@ -54,16 +54,20 @@ class SupportNorm(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] to the same."""
-        given = len(self.mean) > 0
-        statistics = {"mean": self.mean, "variance": self.variance} if given else moments(x)
-        scale = self.weight * (statistics["variance"] + self.eps).rsqrt()  # [C]
-        return x * scale[:, None, None] + (self.bias - statistics["mean"] * scale)[:, None, None]
+        seen = self.given() or moments(x)
+        scale = self.weight * (seen["variance"] + self.eps).rsqrt()  # [C]
+        return x * scale[:, None, None] + (self.bias - seen["mean"] * scale)[:, None, None]
+
+    def given(self) -> State:
+        """The statistics it was given, if any."""
+        return {"mean": self.mean, "variance": self.variance} if len(self.mean) else {}
 
 
 def moments(x: Tensor) -> State:
     """Mean and variance of each channel [C] of [N, C, H, W]."""
-    variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)
-    return {"mean": mean, "variance": variance}
+    mean = x.mean((0, 2, 3))
+    # in two passes: `var_mean` takes ten times as long where channels come last
+    return {"mean": mean, "variance": (x - mean[:, None, None]).square().mean((0, 2, 3))}
 
 
 def statistics(backbone: Backbone, weights: State, x: Tensor) -> State:

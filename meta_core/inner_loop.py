@@ -1,9 +1,7 @@
 """Gradient descent within a task: what MAML and its kin share."""
 
-import contextlib
 import math
-from collections.abc import Callable, Iterator
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import ClassVar
 
 import torch
@@ -16,14 +14,13 @@ from meta_core.backbone import Backbone
 from meta_core.body_part import statistics
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
 from meta_core.learner import Learner
+from meta_core.mapped import mapped_over_tasks
 from meta_core.types import Categorical, Gaussian, Prediction, State, Support, Task
 
 FIRST_ORDER = "the inner gradients are taken as constants, which leaves out the second derivatives"
 
 
 BODY = "backbone."
-
-_over_tasks: ContextVar[bool] = ContextVar("over_tasks", default=False)
 
 Rate = Callable[[int, str], Tensor | float]
 """The rate at one step of one leaf."""
@@ -69,7 +66,7 @@ def descend(
     Where gradients are enabled the result is differentiable: through the inner gradients too, unless `first_order`;
     always through the sum, so that θ′ is never cut off from its start.
     """
-    if _over_tasks.get():
+    if mapped_over_tasks():
         return _descend_mapped(loss, start, config, rate, visit)
     differentiable = torch.is_grad_enabled()
     through = differentiable and not (isinstance(config, InnerLoopConfig) and config.first_order)
@@ -106,21 +103,6 @@ def _descend_mapped(
         if visit:
             visit(leaves)
     return leaves
-
-
-def mapped_over_tasks() -> bool:
-    """Whether what is computed here may be mapped over tasks by `vmap`."""
-    return _over_tasks.get()
-
-
-@contextlib.contextmanager
-def over_tasks() -> Iterator[None]:
-    """Inside, inner loops can be mapped over tasks by `vmap`."""
-    token = _over_tasks.set(True)
-    try:
-        yield
-    finally:
-        _over_tasks.reset(token)
 
 
 def _leaf(value: Tensor, differentiable: bool) -> Tensor:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
-from meta_core.inner_loop import over_tasks
 from meta_core.learner import Learner
+from meta_core.mapped import over_tasks
 from meta_core.types import Episode, Support
 
 

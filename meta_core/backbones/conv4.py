@@ -6,7 +6,6 @@ from typing import Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from meta_core.backbone import Backbone, Normalisation, backbones
 from meta_core.body_part import SupportNorm
@@ -14,6 +13,7 @@ from meta_core.chain import Chain, pooled_convolutions
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
 from meta_core.convolution import channels_last
 from meta_core.errors import InvalidParameter
+from meta_core.pooled_norm import pooled_block
 
 
 class Conv4Config(Config):
@@ -59,12 +59,12 @@ class Conv4(Backbone):
         """[N, channels, height, width] to [N, width, ⌊height/8⌋, ⌊width/8⌋], after three blocks."""
         z = channels_last(x)
         for block in self.blocks[:-1]:
-            z = F.relu(F.max_pool2d(block(z), 2))
+            z = pooled_block(block, z)
         return z
 
     def last(self, h: Tensor) -> Tensor:
         """The fourth block."""
-        return F.relu(F.max_pool2d(self.blocks[-1](h), 2)).flatten(1)  # [N, D]
+        return pooled_block(self.blocks[-1], h).flatten(1)  # [N, D]
 
     def inference(self) -> Backbone:
         """Normalisation by running statistics becomes part of the convolutions."""

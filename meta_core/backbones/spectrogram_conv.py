@@ -13,6 +13,7 @@ from meta_core.chain import Chain, pooled_convolutions
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
 from meta_core.convolution import channels_last
 from meta_core.errors import InvalidParameter
+from meta_core.pooled_norm import pooled_block
 
 LEAST = 16
 """Bands and frames that four halvings need."""
@@ -66,7 +67,7 @@ class SpectrogramConv(Backbone):
         """[N, channels, bands, frames] to [N, width · segments]."""
         z = channels_last(x)
         for block, pool in zip(self.blocks, POOLS, strict=True):
-            z = F.relu(F.max_pool2d(block(z), pool))  # pooling first: the same, a quarter of the work
+            z = pooled_block(block, z, pool)
         return _segments(z, self.segments)
 
     def inference(self) -> Backbone:

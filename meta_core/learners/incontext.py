@@ -11,9 +11,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from meta_core.backbone import Backbone
 from meta_core.closed_readings import READINGS, fourth_moment_scale, read_queries, read_support
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
-from meta_core.inner_loop import mapped_over_tasks
 from meta_core.learner import Learner, learners
 from meta_core.learners.cnp import Perceptron
+from meta_core.mapped import mapped_over_tasks
 from meta_core.types import Categorical, Gaussian, Prediction, State, Support, Task
 
 SMALLEST_SCALE = 1e-3
