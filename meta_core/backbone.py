@@ -24,6 +24,8 @@ class Backbone(nn.Module, ABC):
     """
 
     name: ClassVar[str]
+    linear: ClassVar[bool] = False
+    """Whether all its arithmetic is products of matrices, as in linear layers."""
     half_precision: bool = False
     """Whether it multiplies in bfloat16; what comes out is in the precision of what went in."""
     Config: ClassVar[type[AnyConfig]] = AnyConfig

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from meta_core.mapped import mapped_over_tasks
+
 
 def channels_last(x: Tensor) -> Tensor:
     """The same values [N, C, H, W] laid out pixel by pixel, a pixel's channels side by side.
@@ -13,6 +15,14 @@ def channels_last(x: Tensor) -> Tensor:
     if c == 1:
         return x.contiguous().as_strided((n, c, h, w), (h * w, 1, w, 1))
     return x.contiguous(memory_format=torch.channels_last)
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group normalisation that can be mapped over tasks."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, C, H, W] to the same."""
+        return super().forward(x.contiguous() if mapped_over_tasks() else x)  # `vmap` knows no other layout of it
 
 
 @torch.no_grad()

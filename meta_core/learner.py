@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
+from meta_core import mapped
 from meta_core.backbone import Backbone
 from meta_core.config import Config as AnyConfig
 from meta_core.episodes import Size, TaskSource
@@ -54,7 +55,7 @@ class Learner(nn.Module, ABC):
     broadcasts: ClassVar[bool] = False
     """Whether `predict` takes stacked states and queries [M, Q, D] as well, and answers them as each alone."""
     batches_tasks: bool = False
-    """Whether its meta-loss can be mapped over stacked tasks by `torch.func.vmap`."""
+    """Whether `adapt`, `predict` and its meta-loss can be mapped over stacked tasks by `torch.func.vmap`."""
     size_limits: ClassVar[str] = ""
     """What ways and shots it is limited to, or works badly beyond; empty when any do."""
     first_order: str = ""
@@ -148,10 +149,29 @@ class Learner(nn.Module, ABC):
     def leave_one_out(self, support: Support, left_out: Tensor) -> Prediction:
         """Answers to the support examples at `left_out` [M], each predicted from all the others.
 
-        Learners with a closed form override this; here every one costs an `adapt`.
+        Learners with a closed form override this; here every one costs an `adapt`, several in one pass where that pays.
         """
-        answers = [self.predict(self.adapt(support.without(i)), support.x[i : i + 1]) for i in left_out.tolist()]
-        return concatenate(answers)
+        places = left_out.tolist()
+        queries = [support.x[i : i + 1] for i in places]
+        return concatenate(self.answer_each([support.without(i) for i in places], queries))
+
+    def adapt_each(self, tasks: Sequence[Support]) -> list[State]:
+        """The state of each of several tasks, in one pass over those that are alike where that pays."""
+        return mapped.each(lambda task, _: self.adapt(task), tasks, [task.x[:0] for task in tasks], self._room(tasks))
+
+    def answer_each(self, tasks: Sequence[Support], queries: Sequence[Tensor]) -> list[Prediction]:
+        """Answers of the states of several tasks to encoded queries [Q, D] of their own; computed like `adapt_each`."""
+
+        def answer(task: Support, z: Tensor) -> State:
+            return vars(self.predict(self.adapt(task), z))
+
+        kind = Categorical if self.task == "classification" else Gaussian
+        return [kind(**said) for said in mapped.each(answer, tasks, queries, self._room(tasks))]
+
+    def _room(self, tasks: Sequence[Support]) -> mapped.Room | None:
+        if not self.batches_tasks:
+            return None
+        return mapped.room(tasks[0].x.device, convolutions=self.adapts_body and not self.backbone.linear)
 
     def covariance(self, support: Support, z: Tensor) -> Covariance | None:
         """The covariance of the answers to encoded inputs [M, D], with the numbers that a support set chooses.

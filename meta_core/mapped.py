@@ -1,10 +1,46 @@
-"""Whether what is computed is mapped over tasks by `vmap`, under which values decide nothing."""
+"""The same arithmetic for several tasks, in one pass over them where that pays: mapped by `torch.func.vmap`."""
 
 import contextlib
-from collections.abc import Iterator
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextvars import ContextVar
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.func import vmap
+
+from meta_core.types import State, Support
 
 _over_tasks: ContextVar[bool] = ContextVar("over_tasks", default=False)
+
+
+class Room(NamedTuple):
+    """Of what size tasks go sooner in one pass than one after the other."""
+
+    fewest: int
+    """Tasks of a pass."""
+    numbers: int
+    """Numbers of the inputs of a pass, at most."""
+    examples: int
+    """Of each task, at most."""
+
+
+ON_CPU = Room(fewest=8, numbers=1 << 15, examples=100)
+"""What a loop loses between small operations; larger ones fill a core, and would only leave its cache."""
+ON_GPU = Room(fewest=2, numbers=1 << 22, examples=sys.maxsize)
+"""A GPU waits for each operation to be launched; the bound keeps what a pass holds in memory within some GB."""
+
+
+def room(device: torch.device, *, convolutions: bool) -> Room | None:
+    """The one switch for tasks in one pass; `convolutions`: whether what is done for each task has weights of its own.
+
+    On a CPU `vmap` makes grouped convolutions of those, slower than a loop; products of matrices gain.
+    """
+    if device.type == "cuda":
+        return ON_GPU
+    return None if convolutions else ON_CPU
 
 
 def mapped_over_tasks() -> bool:
@@ -20,3 +56,40 @@ def over_tasks() -> Iterator[None]:
         yield
     finally:
         _over_tasks.reset(token)
+
+
+Compute = Callable[[Support, Tensor], State]
+"""Of a task and its queries [Q, *shape]."""
+
+
+def each(compute: Compute, tasks: Sequence[Support], queries: Sequence[Tensor], room: Room | None) -> list[State]:
+    """What is computed for each task, in passes over those that are alike where there is room for them."""
+    found: dict[int, State] = {}
+    for places in _passes(tasks, queries, room):
+        some, asked = [tasks[i] for i in places], [queries[i] for i in places]
+        if room is None or len(places) < room.fewest:
+            found |= {i: compute(task, x) for i, task, x in zip(places, some, asked, strict=True)}
+        else:
+            found |= zip(places, in_one_pass(compute, some, asked), strict=True)
+    return [found[i] for i in range(len(tasks))]
+
+
+def in_one_pass(compute: Compute, tasks: Sequence[Support], queries: Sequence[Tensor]) -> list[State]:
+    """What is computed for each of several tasks of the same shapes, which must be done without looking at values."""
+    ways = tasks[0].ways
+    stacked = [torch.stack(part) for part in ([t.x for t in tasks], [t.y for t in tasks], list(queries))]
+    with over_tasks():
+        together = vmap(lambda x, y, asked: compute(Support(x, y, ways), asked))(*stacked)
+    return [{name: value[i].clone() for name, value in together.items()} for i in range(len(tasks))]
+
+
+def _passes(tasks: Sequence[Support], queries: Sequence[Tensor], room: Room | None) -> Iterator[list[int]]:
+    """Positions of tasks of the same shapes, as many as there is room for."""
+    groups: dict[Hashable, list[int]] = defaultdict(list)
+    for i, (task, x) in enumerate(zip(tasks, queries, strict=True)):
+        groups[task.x.shape, task.y.shape, task.ways, x.shape].append(i)
+    for alike in groups.values():
+        first = tasks[alike[0]]
+        fits = room is not None and len(first) <= room.examples
+        most = max(1, room.numbers // max(1, first.x.numel())) if room and fits else 1
+        yield from (alike[i : i + most] for i in range(0, len(alike), most))

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.func import vmap
 
 from meta_core.learner import Learner
-from meta_core.mapped import over_tasks
+from meta_core.mapped import over_tasks, room
 from meta_core.types import Episode, Support
 
 
@@ -17,18 +17,18 @@ def shares_of_mean_loss(learner: Learner, episodes: Sequence[Episode], tasks: in
     One for all tasks where they are alike and one pass over them pays; else one for each, with memory for one.
     """
     if _pays(learner, episodes):
-        yield _together(learner, episodes).sum() / tasks
+        yield losses_in_one_pass(learner, episodes).sum() / tasks
         return
     for episode in episodes:
         yield learner.meta_loss(episode) / tasks
 
 
 def _pays(learner: Learner, episodes: Sequence[Episode]) -> bool:
-    """On a CPU, `vmap` makes grouped convolutions of a body's, which are slower than a loop; linear layers gain."""
+    """Where tasks are alike and there is room, and none moves statistics that all share."""
     if len(episodes) < 2 or not learner.batches_tasks or len({_sizes(episode) for episode in episodes}) > 1:
         return False
-    on_gpu = episodes[0].x.is_cuda and learner.backbone.normalisation != "running"
-    return on_gpu or learner.backbone.name in ("mlp", "identity")
+    body = learner.backbone
+    return body.normalisation != "running" and room(episodes[0].x.device, convolutions=not body.linear) is not None
 
 
 def _sizes(episode: Episode) -> tuple[object, ...]:
@@ -36,8 +36,8 @@ def _sizes(episode: Episode) -> tuple[object, ...]:
     return s.x.shape, s.ways, episode.x.shape, None if s.unlabelled is None else s.unlabelled.shape
 
 
-def _together(learner: Learner, episodes: Sequence[Episode]) -> Tensor:
-    """The meta-loss of each task, [T]."""
+def losses_in_one_pass(learner: Learner, episodes: Sequence[Episode]) -> Tensor:
+    """The meta-loss of each of several tasks of the same shapes, [T]."""
     ways = episodes[0].support.ways
     parts = ((e.support.x, e.support.y, e.x, e.y) for e in episodes)
     stacked = [torch.stack(part) for part in zip(*parts, strict=True)]

@@ -5,8 +5,9 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from meta_core.learner import Learner
-from meta_core.task_batches import shares_of_mean_loss
+from meta_core.backbone import build_backbone
+from meta_core.learner import Learner, build_learner
+from meta_core.task_batches import losses_in_one_pass, shares_of_mean_loss
 from meta_core.types import Episode, Support
 from tests.learners.cases import BODIES, Case, build, cases, draw
 
@@ -46,6 +47,17 @@ def test_tasks_of_different_sizes_and_convolutions_on_a_cpu_go_one_by_one(body: 
     losses = list(shares_of_mean_loss(learner, episodes, len(episodes)))
     assert len(losses) == len(episodes)
     assert_close(sum(losses), sum(learner.meta_loss(episode) for episode in episodes) / len(episodes))
+
+
+@pytest.mark.parametrize("norm", ["group", "fixed", "support"])
+@pytest.mark.parametrize("name", ["maml", "protomaml"])
+def test_convolutions_have_the_same_gradient_in_one_pass(name: str, norm: str) -> None:
+    torch.manual_seed(0)
+    body = build_backbone("conv4", BODIES["conv4"][0], {"width": 16, "norm": norm})
+    learner = build_learner(name, body, {"steps": 2, "rate": 0.05}, "classification").double()
+    episodes = tasks((name, {}, "classification"), "conv4")
+    expected = gradients(learner, [learner.meta_loss(episode) for episode in episodes])
+    assert_close(gradients(learner, [losses_in_one_pass(learner, episodes).sum()]), expected, rtol=1e-6, atol=1e-10)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -11,7 +11,7 @@ from meta_core.backbone import Backbone, Normalisation, backbones
 from meta_core.body_part import SupportNorm
 from meta_core.chain import Chain, pooled_convolutions
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
-from meta_core.convolution import channels_last
+from meta_core.convolution import GroupNorm, channels_last
 from meta_core.errors import InvalidParameter
 from meta_core.pooled_norm import pooled_block
 
@@ -92,6 +92,6 @@ def _block(channels: int, config: Conv4Config) -> nn.Sequential:
 
 def _norm(config: Conv4Config) -> nn.Module:
     if config.norm == "group":
-        return nn.GroupNorm(8, config.width)
+        return GroupNorm(8, config.width)
     norms: dict[str, type[nn.Module]] = {"batch": nn.BatchNorm2d, "fixed": FixedNorm, "support": SupportNorm}
     return norms[config.norm](config.width)

@@ -12,6 +12,8 @@ from meta_core.config import Config
 class Identity(Backbone):
     """Flattens and returns its input: for tables, vectors and embeddings computed elsewhere."""
 
+    linear = True
+
     def __init__(self, shape: tuple[int, ...], config: Config) -> None:
         super().__init__(shape, config)
         self.dimension = math.prod(shape)

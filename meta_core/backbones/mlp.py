@@ -22,6 +22,7 @@ class MLP(Backbone):
     """`layers` times linear and ReLU; the body of the sinusoid benchmark has two of 40 (Finn et al., 2017)."""
 
     Config = MLPConfig
+    linear = True
 
     def __init__(self, shape: tuple[int, ...], config: MLPConfig) -> None:
         super().__init__(shape, config)

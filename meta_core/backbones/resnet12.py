@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from meta_core.backbone import Backbone, Normalisation, backbones
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
-from meta_core.convolution import channels_last, folded
+from meta_core.convolution import GroupNorm, channels_last, folded
 from meta_core.errors import InvalidParameter
 
 SLOPE = 0.1
@@ -88,4 +88,4 @@ def _convolution(before: int, width: int, norm: str, size: int) -> nn.Sequential
     convolution = nn.Conv2d(before, width, size, padding=size // 2, bias=False)
     nn.init.kaiming_normal_(convolution.weight, a=SLOPE)
     convolution.weight.data = channels_last(convolution.weight.data)
-    return nn.Sequential(convolution, nn.BatchNorm2d(width) if norm == "batch" else nn.GroupNorm(GROUPS, width))
+    return nn.Sequential(convolution, nn.BatchNorm2d(width) if norm == "batch" else GroupNorm(GROUPS, width))

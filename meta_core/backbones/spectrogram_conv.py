@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from meta_core.backbone import Backbone, Normalisation, backbones
 from meta_core.chain import Chain, pooled_convolutions
 from meta_core.config import MADE_WITH_THE_WEIGHTS, Config
-from meta_core.convolution import channels_last
+from meta_core.convolution import GroupNorm, channels_last
 from meta_core.errors import InvalidParameter
 from meta_core.pooled_norm import pooled_block
 
@@ -83,4 +83,4 @@ def _segments(z: Tensor, segments: int) -> Tensor:
 
 
 def _norm(width: int, kind: str) -> nn.Module:
-    return nn.BatchNorm2d(width) if kind == "batch" else nn.GroupNorm(8, width)
+    return nn.BatchNorm2d(width) if kind == "batch" else GroupNorm(8, width)
