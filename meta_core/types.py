@@ -69,7 +69,11 @@ class Support:
 
     def class_means(self) -> Tensor:
         """Mean of the examples of each class, [C, D]."""
-        return self.one_hot().T @ self.x / self.counts()[:, None]  # [C, D]
+        return self.mean_by_class(self.x)
+
+    def mean_by_class(self, values: Tensor) -> Tensor:
+        """Mean of what belongs to the examples [N, D] over those of each class, [C, D]."""
+        return self.one_hot().T @ values / self.counts()[:, None]
 
     def without(self, index: int) -> "Support":
         """The same task less one example."""

@@ -71,7 +71,7 @@ def learn_novelty(support: Support, told: tuple[Tensor, Categorical] | None) -> 
 
 def class_means(support: Support) -> Tensor:
     """Of embeddings of any shape, flattened, [C, D]."""
-    return support.one_hot().T @ support.x.flatten(1) / support.counts()[:, None]
+    return support.mean_by_class(support.x.flatten(1))
 
 
 def unknown_of(novelties: Sequence[Novelty], means: Tensor, z: Tensor, log_p: Tensor) -> Array:

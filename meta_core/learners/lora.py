@@ -96,7 +96,8 @@ def ridge_head(z: Tensor, y: Tensor) -> tuple[State, Tensor]:
     squared = (y - fit.left_out).square().mean(1)  # [G, T]
     best = int(squared.sum(-1).argmin())
     variance = squared[best].clamp(min=LEAST_VARIANCE) if len(z) > 1 else torch.ones_like(squared[best])
-    head = {"head.weight": fit.weight[best, :-1].T, "head.bias": fit.weight[best, -1]}
+    weight = fit.weight(fit.coordinates[best])  # [D + 1, T]
+    head = {"head.weight": weight[:-1].T, "head.bias": weight[-1]}
     return {name: value.to(z) for name, value in head.items()}, variance.to(z)
 
 

@@ -1,5 +1,7 @@
 """Class-covariance based classification."""
 
+import sys
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -8,6 +10,13 @@ from meta_core.backbone import Backbone
 from meta_core.config import Config
 from meta_core.learner import Learner, learners
 from meta_core.types import Categorical, State, Support, Task
+
+FEW = 0.25
+"""Examples of a class, as a share of the dimension, up to which its own scatter is a correction of what all share."""
+MOST_NUMBERS = 4_000_000
+"""In the corrections of all that are left out."""
+ROUNDING = 1e-12
+"""Of the variance, up to which nothing is left of it without an example."""
 
 
 class MahalanobisConfig(Config):
@@ -29,6 +38,7 @@ class Mahalanobis(Learner):
     """
 
     Config = MahalanobisConfig
+    most_left_out = sys.maxsize  # in closed form
     batches_tasks = True
 
     def __init__(self, backbone: Backbone, config: MahalanobisConfig, task: Task) -> None:
@@ -51,6 +61,53 @@ class Mahalanobis(Learner):
         away = z[:, None] - state["prototypes"]  # [Q, C, D]
         squared = torch.einsum("cde,qce->qcd", state["whitening"], away).square().sum(-1)  # [Q, C]
         return Categorical((-0.5 * (self.log_scale.exp() * squared + state["log_determinant"])).log_softmax(-1))
+
+    def leave_one_out(self, support: Support, left_out: Tensor) -> Categorical:
+        """Exact: one example less takes multiples of ddᵀ from Σ and, of its own class, Σ_c, and moves β (tr Σ / D)."""
+        own, away = support.y[left_out], support.x.double() - support.x.double().mean(0)
+        others = max(len(away) - 2, 1)
+        spectrum, basis = torch.linalg.eigh(away.T @ away / others)  # [D], of Σ as if the example were still there
+        spectrum, x = spectrum.clamp(min=0), away @ basis
+        gone = x[left_out] * (len(x) / (len(x) - 1) / others) ** 0.5  # [M, D], whose square takes it out of Σ
+        variance = (spectrum.sum() - gone.square().sum(-1)) / len(spectrum)  # [M]
+        unit = torch.where(variance > ROUNDING * spectrum.mean(), variance, torch.ones_like(variance))
+        floor = self.log_ridge.exp() * unit
+        answers = []
+        for c in range(int(support.ways or 0)):
+            members, mine = x[support.y == c], (own == c).nonzero().flatten()
+            n, far = len(members), x[left_out] - members.mean(0)
+            within, share = members - members.mean(0), n / (n + 1)
+            added, taken = (share / max(n - 1, 1)) ** 0.5 * within, (1 - share) ** 0.5 * gone[:, None]
+            answer = self._log_density(far, (1 - share) * spectrum, floor, added, taken)  # [M]
+            if len(mine):
+                share = (n - 1) / n
+                each = (share / max(n - 2, 1)) ** 0.5
+                taken = torch.stack([(1 - share) ** 0.5 * gone[mine], each * (n / (n - 1)) ** 0.5 * far[mine]], 1)
+                far = n / (n - 1) * far[mine]  # from the mean of the others
+                answer[mine] = self._log_density(far, (1 - share) * spectrum, floor[mine], each * within, taken)
+            answers.append(answer)
+        return Categorical(torch.stack(answers, -1).log_softmax(-1).to(support.x))
+
+    def _log_density(self, away: Tensor, shared: Tensor, floor: Tensor, added: Tensor, taken: Tensor) -> Tensor:
+        """Of `away` [M, D] from the mean of a class, up to a constant, [M].
+
+        The covariances are diag(`shared` [D] + `floor` [M]) with the scatter of `added` [n, D] and without that of
+        `taken` [M, R, D]: a correction of rank n + R to the diagonal, or with many examples of rank R to a spectrum.
+        """
+        if len(added) > FEW * away.shape[1] or len(added) * away.numel() > MOST_NUMBERS:
+            values, basis = torch.linalg.eigh(shared.diag() + added.T @ added)
+            away, shared, added, taken = away @ basis, values.clamp(min=0), added[:0], taken @ basis
+        diagonal = shared + floor[:, None]  # [M, D]
+        rows = torch.cat([added.expand(len(away), -1, -1), taken], 1)  # [M, n + R, D]
+        weighed = rows / diagonal[:, None]
+        signs = torch.cat([torch.ones(len(added)), -torch.ones(taken.shape[1])]).to(rows)
+        factor, pivots = torch.linalg.lu_factor(weighed @ rows.mT + signs.diag())
+        seen = (weighed * away[:, None]).sum(-1, keepdim=True)  # [M, n + R, 1]
+        solved = torch.linalg.lu_solve(factor, pivots, seen)
+        squared = (away.square() / diagonal).sum(-1) - (seen * solved).sum((1, 2))
+        small = factor.diagonal(dim1=1, dim2=2).abs().log().sum(-1)
+        answer: Tensor = -0.5 * (self.log_scale.exp() * squared + diagonal.log().sum(-1) + small)
+        return answer
 
     def _covariances(self, support: Support, means: Tensor) -> Tensor:
         """Q of each class, [C, D, D]."""

@@ -32,10 +32,18 @@ class RidgeConfig(Config):
 
 
 class Fit(NamedTuple):
-    """Ridge regressions of one task with G penalties: weights [G, D + 1, K], answers to the left out [G, N, K]."""
+    """Ridge regressions of one task with G penalties: answers to the left out [G, N, K], and what weights are made of.
 
-    weight: Tensor
+    That is coordinates [G, M, K] in a basis [D, M], or the weights themselves: few penalties are worth the product.
+    """
+
     left_out: Tensor
+    coordinates: Tensor
+    basis: Tensor | None = None
+
+    def weight(self, coordinates: Tensor) -> Tensor:
+        """The weights [D, K] with coordinates [M, K]."""
+        return coordinates if self.basis is None else self.basis @ coordinates
 
 
 @learners.register("ridge")
@@ -108,8 +116,9 @@ class Ridge(Learner):
 
     def _fit(self, support: Support) -> tuple[State, Tensor]:
         """The state, and the outputs for every support example without it, [N, C or T]."""
-        size = root_mean_square(support.x.double().norm(dim=-1, keepdim=True))  # [1]
-        x = with_constant(support.x.double() / size)  # [N, D + 1]
+        z = support.x.double()
+        size = root_mean_square(z.norm(dim=-1, keepdim=True))  # [1]
+        x = with_constant(z / size)  # [N, D + 1]
         unscaled = torch.cat([size.reciprocal().expand(x.shape[1] - 1), torch.ones_like(size)])[:, None]  # [D + 1, 1]
         state, answers = (
             self._classify(x, support) if support.ways is not None else self._regress(x, support.y.double())
@@ -121,7 +130,7 @@ class Ridge(Learner):
         fit = ridge(x, 2 * support.one_hot().double() - 1, self._penalties(x))
         learned = self.config.penalty is not None
         choice, scale = (0, self.log_scale.exp()) if learned else choose(fit.left_out.detach(), support)
-        return {"weight": fit.weight[choice] * scale}, fit.left_out[choice] * scale
+        return {"weight": fit.weight(fit.coordinates[choice]) * scale}, fit.left_out[choice] * scale
 
     def _regress(self, x: Tensor, y: Tensor) -> tuple[State, Tensor]:
         mean = y.mean(0)  # [T]
@@ -130,7 +139,7 @@ class Ridge(Learner):
         fit = ridge(x, standard, self._penalties(x))
         squared = (standard - fit.left_out).square().mean(1)  # [G, T]
         variance, choice = (squared if len(y) > 1 else torch.ones_like(squared)).min(0)  # a penalty for each target
-        weight = pick(fit.weight, choice) * deviation  # [D + 1, T]
+        weight = fit.weight(pick(fit.coordinates, choice)) * deviation  # [D + 1, T]
         weight = torch.cat([weight[:-1], weight[-1:] + mean])
         answers = pick(fit.left_out, choice) * deviation + mean
         return {"weight": weight, "variance": variance.clamp(min=LEAST_VARIANCE) * deviation.square()}, answers
@@ -155,11 +164,11 @@ def ridge(x: Tensor, y: Tensor, penalties: Tensor) -> Fit:
     if len(x) <= x.shape[1]:
         inverse = inverses(x @ x.T, penalties)  # [G, N, N]; I − H = λ · inverse
         dual = inverse @ y
-        return Fit(x.T @ dual, y - dual / inverse.diagonal(dim1=1, dim2=2)[..., None])
+        return Fit(y - dual / inverse.diagonal(dim1=1, dim2=2)[..., None], dual, x.T)
     inverse = inverses(x.T @ x, penalties)  # [G, D, D]
     weight = inverse @ (x.T @ y)
     leverage = (x @ inverse * x).sum(-1, keepdim=True)  # [G, N, 1]
-    return Fit(weight, y - (y - x @ weight) / (1 - leverage))
+    return Fit(y - (y - x @ weight) / (1 - leverage), weight)
 
 
 def _by_spectrum(x: Tensor, y: Tensor, penalties: Tensor) -> Fit:
@@ -169,11 +178,11 @@ def _by_spectrum(x: Tensor, y: Tensor, penalties: Tensor) -> Fit:
     shrunk = 1 / (values.clamp(min=0) + penalties[:, None])  # [G, M]
     if dual:
         solved = _onto_each(vectors, shrunk[..., None] * (vectors.T @ y))  # [G, N, K]
-        return Fit(_onto_each(x.T, solved), y - solved / (shrunk @ vectors.T.square())[..., None])
+        return Fit(y - solved / (shrunk @ vectors.T.square())[..., None], solved, x.T)
     turned = x @ vectors  # [N, M]
     coordinates = shrunk[..., None] * (turned.T @ y)  # [G, M, K]
     leverage = (shrunk @ turned.T.square())[..., None]  # [G, N, 1]
-    return Fit(_onto_each(vectors, coordinates), y - (y - _onto_each(turned, coordinates)) / (1 - leverage))
+    return Fit(y - (y - _onto_each(turned, coordinates)) / (1 - leverage), coordinates, vectors)
 
 
 def _onto_each(matrix: Tensor, values: Tensor) -> Tensor:
@@ -194,18 +203,17 @@ def choose(left_out: Tensor, support: Support) -> tuple[int, Tensor]:
     Examples that are alone in their class do not count: without them nothing is known of it.
     """
     told = support.counts()[support.y] > 1  # [N]
-    if not told.any():
+    known = int(told.sum())
+    if not known:
         return PENALTIES.index(UNTRIED_PENALTY), torch.tensor(UNTRIED_SCALE)
-    outputs, y = left_out[:, told], support.y[told].expand(len(left_out), -1)[..., None]
-    best = outputs.amax(-1, keepdim=True)  # [G, N, 1]
-    true = (outputs.gather(-1, y) - best).mean((1, 2))  # [G]
-    powers = ((outputs - best) * SCALES[0]).exp()  # those of a scale are the squares of those of the scale before it
-    likelihoods = []
-    for scale in SCALES:
-        likelihoods.append(scale * true - powers.sum(-1).log().mean(-1))
-        powers = powers.square()
-    likelihood = torch.stack(likelihoods, -1)  # [G, S]
-    penalty, place = divmod(int(likelihood.argmax()), len(SCALES))
+    outputs, y = (left_out, support.y) if known == len(support) else (left_out[:, told], support.y[told])
+    below = (outputs - outputs.amax(-1, keepdim=True)).float()  # [G, N, C]
+    true = below.gather(-1, y.expand(len(left_out), -1)[..., None]).mean((1, 2))  # [G]
+    powers = (below * SCALES[0]).exp_()  # those of a scale are the squares of those of the scale before it
+    totals = [powers.sum(-1)]
+    totals += [powers.square_().sum(-1) for _ in SCALES[1:]]
+    likelihood = torch.tensor(SCALES).to(true)[:, None] * true - torch.stack(totals).log_().mean(-1)  # [S, G]
+    place, penalty = divmod(int(likelihood.argmax()), len(left_out))
     return penalty, torch.tensor(SCALES[place])
 
 

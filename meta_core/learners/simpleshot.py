@@ -1,7 +1,6 @@
 """Nearest class mean of centred, normalised embeddings."""
 
 import sys
-from dataclasses import replace
 
 import torch
 from pydantic import Field
@@ -15,7 +14,7 @@ from meta_core.learners.protonet import squared_distances, without_own
 from meta_core.types import Categorical, State, Support, Task
 
 MOST_NUMBERS = 4_000_000
-"""Of the embeddings that are centred anew for examples left out together."""
+"""In the products with all embeddings of those that are left out together."""
 
 
 class SimpleShotConfig(Config):
@@ -51,8 +50,8 @@ class SimpleShot(Learner):
     def adapt(self, support: Support) -> State:
         """The centre [D], and the class means of what is centred and normalised, [C, D]."""
         centre = self.centre.clone() if self.centre.any() else support.class_means().mean(0)
-        normalised = replace(support, x=F.normalize(support.x - centre, dim=-1), unlabelled=None)
-        return {"centre": centre, "prototypes": normalised.class_means()}
+        normalised = F.normalize(support.x - centre, dim=-1)
+        return {"centre": centre, "prototypes": support.mean_by_class(normalised)}
 
     def predict(self, state: State, z: Tensor) -> Categorical:
         """Softmax over negative squared distances on the sphere."""
@@ -62,10 +61,9 @@ class SimpleShot(Learner):
     def leave_one_out(self, support: Support, left_out: Tensor) -> Categorical:
         """Exact; a centre of the support's own moves with every example that is left out."""
         if not self.centre.any():
-            together = max(1, MOST_NUMBERS // support.x.numel())
-            return self._answer(torch.cat([_moved(support, some) for some in torch.split(left_out, together)]))
-        normalised = replace(support, x=F.normalize(support.x - self.centre, dim=-1), unlabelled=None)
-        squared = squared_distances(normalised.x[left_out], normalised.class_means())
+            return self._answer(_moved(support, left_out))
+        normalised = F.normalize(support.x - self.centre, dim=-1)
+        squared = squared_distances(normalised[left_out], support.mean_by_class(normalised))
         return self._answer(without_own(squared, support, left_out))
 
     def _answer(self, squared: Tensor) -> Categorical:
@@ -74,13 +72,28 @@ class SimpleShot(Learner):
 
 def _moved(support: Support, left_out: Tensor) -> Tensor:
     """Squared distances [M, C] of the left out to the class means of the others, centred without them."""
-    members, counts, own = support.one_hot(), support.counts(), support.y[left_out]
-    means, x = support.class_means(), support.x[left_out]
-    moved = (means[own] - x) / (counts[own] - 1)[:, None]  # [M, D], of the own class's mean
-    centres = means.mean(0) + moved / len(means)
-    spheres = F.normalize(support.x - centres[:, None], dim=-1)  # [M, N, D]
-    itself = spheres[torch.arange(len(own)), left_out]  # [M, D]
-    without = F.one_hot(own, len(means)).to(x)  # [M, C]
-    totals = members.T @ spheres - without[..., None] * itself[:, None]  # [M, C, D]
-    prototypes = totals / (counts - without)[..., None]
-    return (itself[:, None] - prototypes).square().sum(-1)
+    means = support.class_means()
+    x = support.x - means.mean(0)
+    alike = (x @ x.T) * (support.y[:, None] == support.y)  # [N, N], products within a class
+    own = support.y[left_out]
+    shift = (means[own] - support.x[left_out]) / ((support.counts()[own] - 1) * len(means))[:, None]  # [M, D]
+    together = max(1, MOST_NUMBERS // len(x))
+    parts = zip(torch.split(left_out, together), torch.split(shift, together), strict=True)
+    return torch.cat([_around(support, x, alike, some, moved) for some, moved in parts])
+
+
+def _around(support: Support, x: Tensor, alike: Tensor, left_out: Tensor, shift: Tensor) -> Tensor:
+    """The same, from x − s for each shift s [M, D] of the centre, whose lengths and cosines are all that it takes."""
+    members, each = support.one_hot(), torch.arange(len(left_out), device=x.device)
+    along, size = shift @ x.T, shift.square().sum(-1, keepdim=True)  # [M, N], [M, 1]
+    lengths, own = x.square().sum(-1), x[left_out]
+    squared = lengths - 2 * along + size  # [M, N]
+    inverse = torch.where(squared > torch.finfo(x.dtype).eps * lengths.mean(), squared, torch.inf).rsqrt()
+    itself = inverse[each, left_out][:, None]  # [M, 1]
+    others = inverse.index_put((each, left_out), torch.zeros_like(itself[:, 0]))
+    counts = support.counts() - members[left_out]  # [M, C]
+    products = own @ x.T - along[each, left_out][:, None] - along + size  # [M, N]
+    cosines = itself * (products * others) @ members / counts
+    total = others @ members
+    norms = (others @ alike * others) @ members - 2 * (others * along) @ members * total + size * total.square()
+    return (itself > 0).to(x) - 2 * cosines + norms / counts.square()

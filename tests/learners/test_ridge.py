@@ -1,11 +1,12 @@
 import numpy as np
+import pytest
 import sklearn.linear_model
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from meta_core.learners.ridge import SCALES, choose, ridge
+from meta_core.learners.ridge import PENALTIES, SCALES, Fit, choose, ridge
 from meta_core.types import Gaussian, Support
 from tests.learners.cases import answers, build, draw
 
@@ -13,6 +14,11 @@ from tests.learners.cases import answers, build, draw
 def textbook(x: Tensor, y: Tensor, penalty: float) -> Tensor:
     reference = sklearn.linear_model.Ridge(alpha=penalty, fit_intercept=False).fit(x.numpy(), y.numpy())
     return torch.from_numpy(np.atleast_2d(reference.coef_).T)  # [D, K]
+
+
+def weights(fit: Fit) -> Tensor:
+    """Of each penalty, [G, D, K]."""
+    return torch.stack([fit.weight(coordinates) for coordinates in fit.coordinates])
 
 
 def scaled(z: Tensor) -> tuple[Tensor, Tensor]:
@@ -48,7 +54,7 @@ def test_both_forms_are_the_same() -> None:
     penalties = torch.tensor([0.1, 2.0]).double()
     primal = ridge(x, y, penalties)
     dual = ridge(torch.cat([x, torch.zeros(6, 3).double()], -1), y, penalties)  # more features than examples
-    assert_close(primal.weight, dual.weight[:, :5])
+    assert_close(weights(primal), weights(dual)[:, :5])
     assert_close(primal.left_out, dual.left_out)
 
 
@@ -100,7 +106,7 @@ def test_several_penalties_at_once_are_each_alone() -> None:
         x, y = torch.randn(8, features, generator=rng).double(), torch.randn(8, 2, generator=rng).double()
         x[1] = x[0]  # one eigenvalue is zero
         together, alone = ridge(x, y, penalties), [ridge(x, y, one[None]) for one in penalties]
-        assert_close(together.weight, torch.cat([fit.weight for fit in alone]))
+        assert_close(weights(together), torch.cat([weights(fit) for fit in alone]))
         assert_close(together.left_out, torch.cat([fit.left_out for fit in alone]))
 
 
@@ -111,3 +117,28 @@ def test_penalty_and_scale_are_those_of_the_likeliest_left_out() -> None:
     best = min(range(3), key=lambda g: min(losses[g]))
     penalty, scale = choose(left_out, Support(torch.zeros(10, 1), y, 4))
     assert (penalty, scale.item()) == (best, SCALES[losses[best].index(min(losses[best]))])
+
+
+@pytest.mark.parametrize("features", [3, 30])  # the primal and the dual form
+def test_the_chosen_penalty_and_scale_are_those_of_refitting_without_each(features: int) -> None:
+    rng = torch.Generator().manual_seed(features)
+    y = torch.arange(12) % 3
+    z = torch.randn(12, features, generator=rng) + F.one_hot(y, features)
+    x, size = scaled(z.double())
+    target, fits = 2 * F.one_hot(y, 3).double() - 1, []
+    for penalty in PENALTIES:
+        others = [torch.arange(12) != i for i in range(12)]
+        told = torch.stack([x[i] @ solved(x[rest], target[rest], penalty) for i, rest in enumerate(others)])
+        fits += [(F.cross_entropy(scale * told, y).item(), penalty, scale) for scale in SCALES]
+    _, penalty, scale = min(fits)
+    weight = scale * solved(x, target, penalty)
+    weight[:-1] /= size
+    with torch.no_grad():
+        found = build(("ridge", {}, "classification"), "identity", (features,)).adapt(Support(z, y, 3))["weight"]
+    assert_close(found, weight.float(), rtol=1e-5, atol=1e-5)
+
+
+def solved(x: Tensor, y: Tensor, penalty: float) -> Tensor:
+    """The normal equations as they are written."""
+    weight: Tensor = torch.linalg.solve(x.T @ x + penalty * torch.eye(x.shape[1]).double(), x.T @ y)
+    return weight

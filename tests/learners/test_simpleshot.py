@@ -2,6 +2,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
+from meta_core.learner import Learner
 from meta_core.types import Support
 from tests.learners.cases import answers, build
 
@@ -27,3 +28,12 @@ def test_without_a_training_set_the_centre_is_the_mean_of_the_class_means() -> N
     centre = torch.tensor([1.5, 1.5]).double()  # of (3, 0) and (0, 3)
     query = torch.tensor([[0.3, -2.0], [5.0, 5.0]]).double()
     assert_close(answered(None, query), answered(centre, query))
+
+
+def test_leaving_one_out_is_adapting_without_it_where_the_centre_moves_too() -> None:
+    rng = torch.Generator().manual_seed(0)
+    y = torch.tensor([0, 1, 1, 2, 0, 2, 2, 1, 0, 3])
+    support, left_out = Support(5 + torch.randn(10, 6, generator=rng).double(), y, 4), torch.arange(9)
+    learner = build(("simpleshot", {}, "classification"), "identity", (6,))
+    adapted = Learner.leave_one_out(learner, support, left_out)
+    assert_close(answers(learner.leave_one_out(support, left_out)), answers(adapted), rtol=1e-9, atol=1e-9)
