@@ -105,16 +105,24 @@ def candidates(base: Base, task: Task, config: AutoConfig) -> list[str]:
 
 @torch.no_grad()
 def choose(
-    names: Sequence[str], build: Build, support: Support, selection: Selection, *, base: Base, budget_ms: float
+    names: Sequence[str],
+    build: Build,
+    support: Support,
+    selection: Selection,
+    *,
+    base: Base,
+    budget_ms: float,
+    known: Mapping[str, Told] | None = None,
 ) -> Choice:
     """The best of some learners for an encoded support set.
 
     The first of `names`, the base model's own, is scored by leaving one out; then, best expectation first, those
     within the budget that the expectation leaves a chance. Where several of them are about as good, and `stack` is
     among the names, it is a stack of at most three. What is expected decides alone where nothing can be left out. The
-    same examples always give the same choice: costs are those of past tasks.
+    same examples always give the same choice: costs are those of past tasks. What is `known` already of some learners
+    is not asked again.
     """
-    search = _Search(names, build, support, selection, base)
+    search = _Search(names, build, support, selection, base=base, known=known or {})
     if search.examples:
         search.look(budget_ms)
     return search.choice(budget_ms)
@@ -123,24 +131,34 @@ def choose(
 class _Search:
     """One choice in the making: what is expected, and what was told so far."""
 
-    def __init__(self, names: Sequence[str], build: Build, support: Support, selection: Selection, base: Base) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        build: Build,
+        support: Support,
+        selection: Selection,
+        *,
+        base: Base,
+        known: Mapping[str, Told],
+    ) -> None:
         width = math.prod(support.x.shape[1:])
         self.names = [name for name in names if MOST_DIMENSIONS.get(name, width) >= width] or [names[0]]
         self.build, self.support, self.selection, self.base = build, support, selection, base
+        self.known = known
         self.task: Task = support.task
         self.stacks = STACK in self.names
         self.names = [name for name in self.names if name != STACK]
         self.features = features = task_features(support)
-        known = {name: known_as(base, name, self.task) for name in self.names}
+        named = {name: known_as(base, name, self.task) for name in self.names}
         prior = selection.prior(self.task, features)
-        scores = [prior[known[name]] for name in self.names if known[name] in prior] or [0.0]
+        scores = [prior[named[name]] for name in self.names if named[name] in prior] or [0.0]
         # of the base model's own nothing is known where it was meta-trained there, and serves it
         untold = {name: max(scores) for name in self.names} | {names[0]: min(scores) - 1e-6}
-        self.expected = {name: prior.get(known[name], untold[name]) for name in self.names}
-        times = {name: selection.milliseconds(self.task, known[name], features) for name in self.names}
+        self.expected = {name: prior.get(named[name], untold[name]) for name in self.names}
+        times = {name: selection.milliseconds(self.task, named[name], features) for name in self.names}
         unknown = dict.fromkeys(self.names, UNTRIED_MS) | {names[0]: 0.0}
         self.costs = {name: times[name] if math.isfinite(times[name]) else unknown[name] for name in self.names}
-        self.usual = {name: selection.calibration(self.task, known[name], features) for name in self.names}
+        self.usual = {name: selection.calibration(self.task, named[name], features) for name in self.names}
         self.examples = len(sparable(support, len(support)))
         self.params = {name: base.params_of(name, self.task) for name in self.names}
         self.told: dict[str, Told] = {}
@@ -202,7 +220,7 @@ class _Search:
     def _score(self, name: str) -> None:
         learner = self.build(name, self.params[name])
         left_out = sparable(self.support, learner.most_left_out)
-        told = _told(learner, self.support, left_out)
+        told = self.known.get(name) or _told(learner, self.support, left_out)
         calibration = calibration_of(told.answers, self.support.y[left_out], self.usual[name])
         score = scored(_loss(told, self.support, calibration), self.task)
         if math.isfinite(score):

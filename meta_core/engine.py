@@ -4,10 +4,9 @@ import functools
 import json
 import math
 import time
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -17,6 +16,7 @@ from torch import Tensor
 from meta_core import auto
 from meta_core.across import bases_named, learner_across, pinned
 from meta_core.adapted import AdaptedModel
+from meta_core.ahead import Opened, encoder_of, known_of, task_of
 from meta_core.answers import Answer, answers_of
 from meta_core.artifact import on_device, pack, unpack
 from meta_core.backbone import Backbone
@@ -37,15 +37,13 @@ from meta_core.quality import HeldOut, adapt_and_leave_out, scores, sparable
 from meta_core.raw import pack_raw
 from meta_core.selection import Selection, known_as, load_selection
 from meta_core.task_features import task_features
-from meta_core.together import encode_together, predict_stacked
+from meta_core.together import encode_together, groups, predict_stacked
 from meta_core.types import Categorical, Gaussian, Prediction, State, Support, Task
 from meta_core.unknown import MEANS, class_means, learn_novelty
 from meta_core.widths import width_90
 
 USUAL_SIZES = (1, 5, 25)
 """Inputs encoded in one pass for which convolutions are made ready at the start: a query, and usual support sets."""
-
-H = TypeVar("H", bound=Hashable)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,34 +151,44 @@ class Engine:
 
     def adapt_order(self, order: Order, support: bytes) -> Result:
         """Carry out an accepted adapt: the `ready` result with the state, its scores and its calibration."""
+        return self.adapt(self.open(order, support))
+
+    def open(self, order: Order, support: bytes) -> Opened:
+        """Read the support set of an accepted adapt, and get its learner ready."""
         started = time.perf_counter()
         tensors, header = unpack(support)
         asked = order.spec["record"]
-        ways = len(asked["classes"]) if asked["classes"] else None
-        shape = tuple(tensors["x"].shape[1:])
         base = self.catalogue.get(asked["base"], order.tenant)
-        name, params, considered = asked["learner"], asked["params"], {}
-        encoder = name if name != auto.NAME else base.spec.learners[asked["task"]][0]
+        name, params = encoder_of(base, asked)
         learner = self._learner(
             base,
-            encoder,
-            json.dumps(params if name == encoder else base.params_of(encoder, asked["task"])),
-            shape,
+            name,
+            json.dumps(params),
+            tuple(tensors["x"].shape[1:]),
             asked["task"],
             others=self._others(params, order.tenant),
         )
-        with torch.no_grad():
-            encoded = encode_support(learner, tensors, self.device)
-            task = Support(encoded["x"], tensors["y"].to(self.device), ways, encoded.get("unlabelled"))
-            if name == auto.NAME:
-                learner, choice = self._chosen(base, shape, task, auto.AutoConfig(**params))
-                name, params = choice.learner, choice.params
-                considered = {"candidates": choice.considered}
-                features = choice.features
-                state, held_out = choice.adapt(learner, task)
-            else:
-                features = task_features(task)
-                state, held_out = adapt_and_leave_out(learner, task)
+        return Opened(order, base, learner, tensors, header, time.perf_counter() - started)
+
+    @torch.no_grad()
+    def adapt(self, opened: Opened) -> Result:
+        """The same for an order whose support set was read."""
+        started = time.perf_counter()
+        tensors, learner, asked = opened.tensors, opened.learner, opened.order.spec["record"]
+        name, params, considered = asked["learner"], asked["params"], {}
+        encoded = opened.encoded or encode_support(learner, tensors, self.device)
+        task = task_of(opened, encoded)
+        if name == auto.NAME:
+            learner, choice = self._chosen(opened, task, auto.AutoConfig(**params))
+            name, params = choice.learner, choice.params
+            considered = {"candidates": choice.considered}
+            features = choice.features
+            known = opened.told if choice.told is None and name == opened.learner.name else None
+            state, held_out = known or choice.adapt(learner, task)
+        else:
+            features = task_features(task)
+            state, held_out = opened.told or adapt_and_leave_out(learner, task)
+        base = opened.base
         usual = self.selection.calibration(task.task, known_as(base, name, task.task), features)
         calibration = calibration_of(*held_out, usual) if held_out else usual.untold
         quality = scores(held_out, calibration) | considered
@@ -188,14 +196,14 @@ class Engine:
         more, tensors_of_classes = self._trust(task, known_as(base, name, task.task), held_out, calibration)
         details = more | {
             "params": params,
-            "shape": shape,
-            "description": header["description"],
+            "shape": tuple(tensors["x"].shape[1:]),
+            "description": opened.header["description"],
             "calibration": calibration,
             "left_out": strangeness(held_out, calibration),
             **({"auto": asked["params"]} if asked["learner"] == auto.NAME else {}),
         }
         kept = to_keep(learner, tensors, encoded) if asked.get("keep_support", True) else {}
-        seconds = round(time.perf_counter() - started, 6)
+        seconds = round(opened.seconds + time.perf_counter() - started, 6)
         record = {"learner": name, "params": params, "scores": quality, "seconds": seconds}
         return Result(status="ready", record=record, details=details, tensors={**state, **tensors_of_classes, **kept})
 
@@ -213,14 +221,22 @@ class Engine:
             told = sparable(task, len(held_out[1])), answers
         return {"unknown": vars(learn_novelty(task, told))}, {MEANS: class_means(task)}
 
-    def _chosen(
-        self, base: Base, shape: tuple[int, ...], task: Support, config: auto.AutoConfig
-    ) -> tuple[Learner, auto.Choice]:
+    def _chosen(self, opened: Opened, task: Support, config: auto.AutoConfig) -> tuple[Learner, auto.Choice]:
+        base, shape = opened.base, tuple(opened.tensors["x"].shape[1:])
+
         def build(name: str, params: Mapping[str, Any]) -> Learner:
             return self._learner(base, name, json.dumps(params), shape, task.task)
 
         names = auto.candidates(base, task.task, config)
-        choice = auto.choose(names, build, task, self.selection, base=base, budget_ms=config.budget_ms)
+        choice = auto.choose(
+            names,
+            build,
+            task,
+            self.selection,
+            base=base,
+            budget_ms=config.budget_ms,
+            known=known_of(opened, task),
+        )
         return build(choice.learner, choice.params), choice
 
     def read(self, model: AdaptedModel, inputs: Sequence[Any]) -> Tensor:
@@ -236,7 +252,7 @@ class Engine:
         Raises what `read` does, without telling for which of the requests.
         """
         read: dict[int, Tensor] = {}
-        for positions in _groups(_reading(model, inputs) for model, inputs in requests).values():
+        for positions in groups(_reading(model, inputs) for model, inputs in requests).values():
             model, inputs = requests[positions[0]]
             if len(positions) == 1:
                 read[positions[0]] = self.read(model, inputs)
@@ -253,7 +269,7 @@ class Engine:
         by = [learner_of[model.kind] for model, _ in requests]
         encoded = self._encoded(by, requests)
         answers: list[list[Answer]] = [[] for _ in requests]
-        for learner, positions in _groups(by).items():
+        for learner, positions in groups(by).items():
             models = [requests[i][0] for i in positions]
             states = [on_device(model.state, self.device) for model in models]
             calibrations = [model.calibration for model in models]
@@ -277,7 +293,7 @@ class Engine:
         encoder_of = {learner: learner.backbone if learner.only_embeds else learner for learner in set(by)}
         encoders = [encoder_of[learner] for learner in by]
         encoded: dict[int, Tensor] = {}
-        for positions in _groups(encoders).values():
+        for positions in groups(encoders).values():
             inputs = [requests[i][1] for i in positions]
             encoded |= zip(positions, encode_together(by[positions[0]], inputs, self.device), strict=True)
         return [encoded[i] for i in range(len(requests))]
@@ -343,14 +359,6 @@ class Engine:
 def _check_shape(base: Base, shape: tuple[int, ...]) -> None:
     if base.spec.shape and shape != base.spec.shape:
         raise InvalidTask(f"{base.reference} takes inputs of shape {list(base.spec.shape)}; found {list(shape)}")
-
-
-def _groups(keys: Iterable[H]) -> dict[H, list[int]]:
-    """The positions of each key."""
-    groups: dict[H, list[int]] = defaultdict(list)
-    for position, key in enumerate(keys):
-        groups[key].append(position)
-    return groups
 
 
 def _reading(model: AdaptedModel, inputs: Sequence[Any]) -> Hashable:

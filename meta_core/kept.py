@@ -1,6 +1,6 @@
 """Support sets kept for adapted models, and their embeddings: a change encodes only what is new."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -31,14 +31,33 @@ def load_support(store: Store, tenant: str, record: Mapping[str, Any]) -> tuple[
 
 def encode_support(learner: Learner, tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     """The inputs of a support set encoded in one pass, but for the first ones whose embeddings lie beside them."""
-    parts = [part for part in EMBEDDINGS if part in tensors]
-    beside = {part: EMBEDDINGS[part] for part in parts if learner.only_embeds and EMBEDDINGS[part] in tensors}
-    known = {part: [tensors[name].to(device)] for part, name in beside.items()}
-    new = {part: tensors[part][sum(map(len, known.get(part, ()))) :] for part in parts}
-    wanted = [part for part in parts if len(new[part])]
-    encoded = encode_together(learner, [new[part] for part in wanted], device) if wanted else ()
-    found = dict(zip(wanted, encoded, strict=True))
-    return {part: torch.cat([*known.get(part, ()), *([found[part]] if part in found else ())]) for part in parts}
+    (encoded,) = encode_supports(learner, [tensors], device)
+    return encoded
+
+
+def encode_supports(
+    learner: Learner, several: Sequence[Mapping[str, Tensor]], device: torch.device
+) -> list[dict[str, Tensor]]:
+    """The same for several support sets, in one pass over all."""
+    known = [_known(learner, tensors, device) for tensors in several]
+    new = [
+        {part: tensors[part][len(beside.get(part, ())) :] for part in EMBEDDINGS if part in tensors}
+        for tensors, beside in zip(several, known, strict=True)
+    ]
+    wanted = [x for parts in new for x in parts.values() if len(x)]
+    found = iter(encode_together(learner, wanted, device) if wanted else ())
+    encoded = [{part: next(found) for part, x in parts.items() if len(x)} for parts in new]
+    return [
+        {part: torch.cat([one[part] for one in (beside, z) if part in one]) for part in parts}
+        for parts, beside, z in zip(new, known, encoded, strict=True)
+    ]
+
+
+def _known(learner: Learner, tensors: Mapping[str, Tensor], device: torch.device) -> dict[str, Tensor]:
+    """The embeddings that lie beside a support set, where they are the learner's."""
+    if not learner.only_embeds:
+        return {}
+    return {part: tensors[name].to(device) for part, name in EMBEDDINGS.items() if part in tensors and name in tensors}
 
 
 def to_keep(learner: Learner, tensors: Mapping[str, Tensor], encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:

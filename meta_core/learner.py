@@ -155,9 +155,17 @@ class Learner(nn.Module, ABC):
         queries = [support.x[i : i + 1] for i in places]
         return concatenate(self.answer_each([support.without(i) for i in places], queries))
 
+    @classmethod
+    def adapts_again(cls) -> bool:
+        """Whether leaving one out is another `adapt` without it."""
+        own = cls.leave_one_out, cls.adapt_and_leave_out
+        return own == (Learner.leave_one_out, Learner.adapt_and_leave_out)
+
     def adapt_each(self, tasks: Sequence[Support]) -> list[State]:
         """The state of each of several tasks, in one pass over those that are alike where that pays."""
-        return mapped.each(lambda task, _: self.adapt(task), tasks, [task.x[:0] for task in tasks], self._room(tasks))
+        return mapped.each(
+            lambda task, _: self.adapt(task), tasks, [task.x[:0] for task in tasks], self.room(tasks[0].x.device)
+        )
 
     def answer_each(self, tasks: Sequence[Support], queries: Sequence[Tensor]) -> list[Prediction]:
         """Answers of the states of several tasks to encoded queries [Q, D] of their own; computed like `adapt_each`."""
@@ -166,12 +174,13 @@ class Learner(nn.Module, ABC):
             return vars(self.predict(self.adapt(task), z))
 
         kind = Categorical if self.task == "classification" else Gaussian
-        return [kind(**said) for said in mapped.each(answer, tasks, queries, self._room(tasks))]
+        return [kind(**said) for said in mapped.each(answer, tasks, queries, self.room(tasks[0].x.device))]
 
-    def _room(self, tasks: Sequence[Support]) -> mapped.Room | None:
+    def room(self, device: torch.device) -> mapped.Room | None:
+        """Of what size its tasks go sooner in one pass; None where they are taken one after the other."""
         if not self.batches_tasks:
             return None
-        return mapped.room(tasks[0].x.device, convolutions=self.adapts_body and not self.backbone.linear)
+        return mapped.room(device, convolutions=self.adapts_body and not self.backbone.linear)
 
     def covariance(self, support: Support, z: Tensor) -> Covariance | None:
         """The covariance of the answers to encoded inputs [M, D], with the numbers that a support set chooses.

@@ -26,6 +26,11 @@ class Room(NamedTuple):
     examples: int
     """Of each task, at most."""
 
+    def holds(self, task: Support) -> int:
+        """How many tasks of that size may share a pass; 0 where it is better to take them one after the other."""
+        most = self.numbers // max(1, task.x.numel()) if len(task) <= self.examples else 0
+        return most if most >= self.fewest else 0
+
 
 ON_CPU = Room(fewest=8, numbers=1 << 15, examples=100)
 """What a loop loses between small operations; larger ones fill a core, and would only leave its cache."""
@@ -33,14 +38,16 @@ ON_GPU = Room(fewest=2, numbers=1 << 22, examples=sys.maxsize)
 """A GPU waits for each operation to be launched; the bound keeps what a pass holds in memory within some GB."""
 
 
-def room(device: torch.device, *, convolutions: bool) -> Room | None:
-    """The one switch for tasks in one pass; `convolutions`: whether what is done for each task has weights of its own.
+ROOMS = {("cuda", True): ON_GPU, ("cuda", False): ON_GPU, ("cpu", False): ON_CPU, ("mps", False): ON_CPU}
+"""By the kind of device, and whether what is done for each task has convolutions of its own.
 
-    On a CPU `vmap` makes grouped convolutions of those, slower than a loop; products of matrices gain.
-    """
-    if device.type == "cuda":
-        return ON_GPU
-    return None if convolutions else ON_CPU
+On a CPU `vmap` makes grouped convolutions of those, slower than a loop; products of matrices gain.
+"""
+
+
+def room(device: torch.device, *, convolutions: bool) -> Room | None:
+    """The one switch for tasks in one pass, by device and body; None where they are taken one after the other."""
+    return ROOMS.get((device.type, convolutions))
 
 
 def mapped_over_tasks() -> bool:
@@ -89,7 +96,5 @@ def _passes(tasks: Sequence[Support], queries: Sequence[Tensor], room: Room | No
     for i, (task, x) in enumerate(zip(tasks, queries, strict=True)):
         groups[task.x.shape, task.y.shape, task.ways, x.shape].append(i)
     for alike in groups.values():
-        first = tasks[alike[0]]
-        fits = room is not None and len(first) <= room.examples
-        most = max(1, room.numbers // max(1, first.x.numel())) if room and fits else 1
+        most = (room.holds(tasks[alike[0]]) if room else 0) or 1
         yield from (alike[i : i + most] for i in range(0, len(alike), most))

@@ -1,5 +1,7 @@
 """How far an adapted model can be trusted, estimated from its own support set."""
 
+from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -8,7 +10,7 @@ from torch import Tensor
 from meta_core.calibration import calibrated
 from meta_core.evaluation import BINS, calibration_bins, expected_calibration_error
 from meta_core.intervals import Interval, bootstrap, wilson
-from meta_core.learner import Learner
+from meta_core.learner import Learner, concatenate
 from meta_core.types import Categorical, Gaussian, Prediction, State, Support
 
 Score = tuple[float, Interval]
@@ -43,6 +45,22 @@ def adapt_and_leave_out(learner: Learner, support: Support) -> tuple[State, Held
         return learner.adapt(support), None
     state, answers = learner.adapt_and_leave_out(support, left_out)
     return state, (answers, support.y[left_out])
+
+
+def adapt_and_leave_out_each(learner: Learner, supports: Sequence[Support]) -> list[tuple[State, HeldOut | None]]:
+    """The same for each of several support sets, those that are alike in one pass where that pays.
+
+    For learners that adapt again without what they leave out.
+    """
+    left_out = [sparable(support, learner.most_left_out) for support in supports]
+    places = [(support, i) for support, some in zip(supports, left_out, strict=True) for i in some.tolist()]
+    tasks, queries = [support.without(i) for support, i in places], [support.x[i : i + 1] for support, i in places]
+    answers = iter(learner.answer_each(tasks, queries) if tasks else ())
+    held_out = [
+        (concatenate(list(islice(answers, len(some)))), support.y[some]) if len(some) else None
+        for support, some in zip(supports, left_out, strict=True)
+    ]
+    return list(zip(learner.adapt_each(supports), held_out, strict=True))
 
 
 def scores(held_out: HeldOut | None, calibration: float) -> dict[str, Any]:

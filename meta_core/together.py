@@ -1,8 +1,9 @@
 """Many tasks in one pass: their inputs encoded, and their queries answered by the heads of one learner."""
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,8 +14,18 @@ from meta_core.learner import Learner
 from meta_core.members import Combination
 from meta_core.types import Categorical, Gaussian, Prediction, State
 
+H = TypeVar("H", bound=Hashable)
+
 FEW, SMALL = 8, 1 << 16
 """Queries up to which it costs less to pad them than to answer another stack, by states of up to so many numbers."""
+
+
+def groups(keys: Iterable[H]) -> dict[H, list[int]]:
+    """The positions of each key."""
+    found: dict[H, list[int]] = defaultdict(list)
+    for position, key in enumerate(keys):
+        found[key].append(position)
+    return found
 
 
 def encode_together(learner: Learner, inputs: Sequence[Tensor], device: torch.device) -> Sequence[Tensor]:

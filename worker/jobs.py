@@ -1,7 +1,8 @@
 """The jobs: what is done for each kind of order."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 from meta_core import metrics, recipe, tracing
 from meta_core.adapted import unpack_adapted
@@ -15,6 +16,7 @@ from meta_core.recipe import Recipe
 from meta_core.selection import selection_of
 from meta_core.training import Progress
 from meta_core.uploads import at_hand
+from worker.ahead import Ahead
 from worker.checkpoints import StoredCheckpoints
 from worker.interrupt import cancellable
 from worker.life import Commit, Interrupted, carry_out, forgive_all_attempts, worked_out
@@ -24,27 +26,40 @@ Job = Callable[[str, str], Commit | None]
 """Takes the tenant and the id of an order; what it returns is left to be called, while the next order is begun."""
 
 
-def jobs_of(kind: Kind, place: Workplace) -> Mapping[str, Job]:
-    """The jobs of one queue by the names under which they are queued; nothing else is ever called."""
+class Known(NamedTuple):
+    """The jobs of one queue by the names under which they are queued; nothing else is ever called.
+
+    `look_ahead` is told, before the jobs, the tenants and ids of orders that will be carried out one after the other.
+    """
+
+    jobs: Mapping[str, Job]
+    look_ahead: Callable[[Sequence[tuple[str, str]]], None] | None = None
+
+
+def jobs_of(kind: Kind, place: Workplace) -> Known:
+    """What is done for a queue."""
     engine = Engine(place.catalogue, place.device, selection=selection_of(place.store))
     if kind == "meta-train":
-        return {
-            JOBS["meta-train"]: partial(meta_train, place),
-            JOBS["evaluate"]: partial(evaluate, place, engine),
-            JOBS["readapt"]: partial(readapt, place, engine),
-        }
+        return Known(
+            {
+                JOBS["meta-train"]: partial(meta_train, place),
+                JOBS["evaluate"]: partial(evaluate, place, engine),
+                JOBS["readapt"]: partial(readapt, place, engine),
+            }
+        )
     engine.warm()
-    return {JOBS[kind]: partial(adapt, place, engine)}
+    ahead = Ahead(place, engine)
+    return Known({JOBS[kind]: partial(adapt, place, engine, ahead)}, ahead.look)
 
 
-def adapt(place: Workplace, engine: Engine, tenant: str, id: str) -> Commit | None:
+def adapt(place: Workplace, engine: Engine, ahead: Ahead, tenant: str, id: str) -> Commit | None:
     """Adapt a base model to the support set of an order; the model is still to be committed."""
 
     def adapted(order: Order) -> Result:
         place.pulse.board.stage = "adapting"
-        support = place.store.get(support_key(tenant, id))
+        opened = ahead.take(id) or engine.open(order, place.store.get(support_key(tenant, id)))
         with cancellable(place.pulse), tracing.span("adapt"):
-            result = engine.adapt_order(order, support)
+            result = engine.adapt(opened)
         base = engine.catalogue.get(order.spec["record"]["base"], tenant)
         seconds = metrics.ADAPT_SECONDS.labels(metrics.base_label(base), result.record["learner"])
         seconds.observe(result.record["seconds"])

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from redis.exceptions import RedisError
 from rq import Queue, SimpleWorker
@@ -37,7 +37,7 @@ class OrderWorker(SimpleWorker):
     id, arguments and time limit are used, and its function's name to look it up in `known`: nothing is imported.
     """
 
-    def __init__(self, kind: Kind, place: Workplace, known: Mapping[str, jobs.Job]) -> None:
+    def __init__(self, kind: Kind, place: Workplace, known: jobs.Known) -> None:
         queue = Queue(QUEUES[kind], connection=place.redis, serializer=JSONSerializer)
         name, ttl = place.pulse.worker, BLOCK + 15  # RQ's time to block is its time to live less 15
         super().__init__([queue], name, connection=place.redis, serializer=JSONSerializer, worker_ttl=ttl)
@@ -72,6 +72,7 @@ class OrderWorker(SimpleWorker):
         mine = self._claimed(taken)
         try:
             self._let_expire(mine)
+            self._look_ahead(mine)
             while mine and not self.place.shutdown.requested and self._execute(mine[0]):
                 mine.pop(0)
         finally:
@@ -96,6 +97,10 @@ class OrderWorker(SimpleWorker):
                 expiring.expire(job.key, self.limit * len(mine) + GRACE)
             expiring.execute()
 
+    def _look_ahead(self, mine: Sequence[Job]) -> None:
+        if len(mine) > 1 and self.known.look_ahead is not None:
+            self.known.look_ahead([(job.args[0], job.args[1]) for job in mine])
+
     def _execute(self, job: Job) -> bool:
         """Do one order, and leave it to be closed whatever came of it; says no if it must wait for another worker."""
         tenant, id = job.args
@@ -104,7 +109,7 @@ class OrderWorker(SimpleWorker):
         commit = None
         try:
             with deadline(min(self.limit, max(1, int(job.timeout or self.limit)))):
-                commit = self.known[str(job.func_name)](tenant, id)
+                commit = self.known.jobs[str(job.func_name)](tenant, id)
         except Interrupted as error:
             log.info("%s: put back: %s", id, error)
             return False
@@ -127,7 +132,7 @@ class OrderWorker(SimpleWorker):
         return True
 
     def _check(self, job: Job) -> None:
-        if job.func_name not in self.known:
+        if job.func_name not in self.known.jobs:
             raise ValueError(f"there is no job {job.func_name!r}")
         if len(job.args) != 2 or not all(isinstance(value, str) for value in job.args) or job.args[1] != job.id:
             raise ValueError(f"expected the tenant and id of an order, found {job.args!r}")
