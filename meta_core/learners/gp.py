@@ -49,6 +49,14 @@ class Fit(NamedTuple):
         """Mean for each example given the others, [N, K]."""
         return self.y - self.dual / self.inverse.diagonal()[:, None]
 
+    def left_out_of_mean(self) -> Tensor:
+        """The same where Y is less its mean, of which that of the others, m = −y_i / (N − 1), takes the place.
+
+        m + f_i(y − m) = f_i(y) + m (1 − f_i(1)), f_i being linear and 1 − f_i(1) = (A⁻¹1)_i / (A⁻¹)_ii.
+        """
+        others = -self.y / max(len(self.y) - 1, 1)
+        return self.left_out() + others * (self.inverse.sum(-1) / self.inverse.diagonal())[:, None]
+
     def signal(self) -> Tensor:
         """The v of each column [K], as much above the likely one as makes up for not knowing it (Student's t)."""
         return ((self.y * self.dual).sum(0) + PRIOR / self.spread) / (len(self.y) + PRIOR - 2)
@@ -105,7 +113,7 @@ class GP(Learner):
         return Gaussian(mean + state["location"], state["variance"] * ((1 - known).clamp(min=0) + state["noise"]))
 
     def leave_one_out(self, support: Support, left_out: Tensor) -> Prediction:
-        """Exact for the kernel, signal and standardisation of the whole support."""
+        """Exact for the kernel and signal of the whole support."""
         return self._left_out(support, self._fit(support), left_out)
 
     def adapt_and_leave_out(self, support: Support, left_out: Tensor) -> tuple[State, Prediction]:
@@ -120,9 +128,9 @@ class GP(Learner):
         return Covariance(kernel(points, points), float(fit.noise))
 
     def _left_out(self, support: Support, fit: Fit, left_out: Tensor) -> Prediction:
-        answers = fit.left_out()[left_out].to(support.x)
         if self.task == "classification":
-            return self._classes(answers)
+            return self._classes(fit.left_out()[left_out].to(support.x))
+        answers = fit.left_out_of_mean()[left_out].to(support.x)
         location, deviation = self._standard(support)
         variance = (fit.signal() / fit.inverse.diagonal()[left_out, None]).to(support.x)  # [M, T]
         return Gaussian(answers * deviation + location, variance * deviation.square())

@@ -79,7 +79,7 @@ class Ridge(Learner):
         return self._answer(state, linear(state["weight"], z))
 
     def leave_one_out(self, support: Support, left_out: Tensor) -> Prediction:
-        """Exact for the penalty, scale and standardisation of the whole support."""
+        """Exact for the penalty and scale of the whole support."""
         state, answers = self._fit(support)
         return self._answer(state, answers[left_out])
 
@@ -106,7 +106,7 @@ class Ridge(Learner):
             fit = ridge(x, 2 * support.one_hot().double() - 1, penalties)
             return penalties[choose(fit.left_out, support)[0]]
         standard = (support.y - support.y.mean(0)).double() / root_mean_square(support.y - support.y.mean(0))
-        squared = (standard - ridge(x, standard, penalties).left_out).square().mean(1)  # [G, T]
+        squared = (standard - onto_targets(x, standard, penalties).left_out).square().mean(1)  # [G, T]
         return penalties[squared.argmin(0)].log().mean().exp()
 
     def _answer(self, state: State, output: Tensor) -> Prediction:
@@ -136,7 +136,7 @@ class Ridge(Learner):
         mean = y.mean(0)  # [T]
         deviation = root_mean_square(y - mean)
         standard = (y - mean) / deviation
-        fit = ridge(x, standard, self._penalties(x))
+        fit = onto_targets(x, standard, self._penalties(x))
         squared = (standard - fit.left_out).square().mean(1)  # [G, T]
         variance, choice = (squared if len(y) > 1 else torch.ones_like(squared)).min(0)  # a penalty for each target
         weight = fit.weight(pick(fit.coordinates, choice)) * deviation  # [D + 1, T]
@@ -169,6 +169,18 @@ def ridge(x: Tensor, y: Tensor, penalties: Tensor) -> Fit:
     weight = inverse @ (x.T @ y)
     leverage = (x @ inverse * x).sum(-1, keepdim=True)  # [G, N, 1]
     return Fit(y - (y - x @ weight) / (1 - leverage), weight)
+
+
+def onto_targets(x: Tensor, y: Tensor, penalties: Tensor) -> Fit:
+    """Ridge regression of targets [N, T] less their mean, of which what is left out is no part.
+
+    Without the mean of all, example i would be answered f_i(y). With that of the others, m = −y_i / (N − 1), it is
+    m + f_i(y − m) = f_i(y) + m (1 − f_i(1)), f_i being linear.
+    """
+    fit = ridge(x, torch.cat([y, torch.ones_like(y[:, :1])], -1), penalties)
+    others = -y / max(len(y) - 1, 1)
+    left_out = fit.left_out[..., :-1] + others * (1 - fit.left_out[..., -1:])
+    return Fit(left_out, fit.coordinates[..., :-1], fit.basis)
 
 
 def _by_spectrum(x: Tensor, y: Tensor, penalties: Tensor) -> Fit:

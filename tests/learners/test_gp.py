@@ -43,6 +43,20 @@ def test_leaving_one_out_of_a_classification_is_adapting_without_it() -> None:
     assert type(learner).leave_one_out is not Learner.leave_one_out
 
 
+def test_what_is_left_out_of_a_regression_is_no_part_of_the_mean() -> None:
+    learner, support = build(("gp", {"length": 1.0}, "regression"), "identity"), draw("regression").support
+    told = learner.leave_one_out(support, torch.tensor([0, 4]))
+    assert isinstance(told, Gaussian)
+    size = (support.x - support.x.mean(0)).square().sum(-1).mean().sqrt()
+    covariance = (-0.5 * torch.cdist(support.x / size, support.x / size).square()).exp()
+    covariance += 0.1 * torch.eye(len(covariance)).double()
+    for row, i in enumerate((0, 4)):
+        others = torch.arange(len(support)) != i
+        mean = support.y[others].mean(0)
+        dual = torch.linalg.solve(covariance[others][:, others], support.y[others] - mean)
+        assert_close(told.mean[row].detach(), mean + covariance[i, others] @ dual, rtol=1e-5, atol=1e-5)
+
+
 def test_nine_tenths_of_a_smooth_function_lie_within_the_ninety_percent_interval() -> None:
     rng, learner = torch.Generator().manual_seed(0), build(("gp", {}, "regression"), "identity", (1,))
     inside, squared = [], []

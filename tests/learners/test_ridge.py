@@ -68,6 +68,28 @@ def test_leaving_one_out_is_refitting_without_it() -> None:
             assert_close(left_out[i], x[i] @ textbook(x[others], y[others], 0.3))
 
 
+def test_what_is_left_out_of_a_regression_is_no_part_of_the_mean() -> None:
+    rng = torch.Generator().manual_seed(0)
+    x, y = F.normalize(torch.randn(9, 3, generator=rng).double(), dim=-1), 5 + torch.randn(9, 2, generator=rng).double()
+    learner = build(("ridge", {"penalty": 0.7}, "regression"), "identity", (3,))
+    told = learner.leave_one_out(Support(x, y, None), torch.arange(9))
+    assert isinstance(told, Gaussian)
+    for i in range(9):
+        others = torch.arange(9) != i
+        again = learner.predict(learner.adapt(Support(x[others], y[others], None)), x[i : i + 1])
+        assert isinstance(again, Gaussian)
+        assert_close(told.mean[i], again.mean[0])
+
+
+def test_who_knows_nothing_answers_with_the_mean_of_the_others() -> None:
+    x, y = torch.tensor([[-1.0], [1.0], [0.5]]).double(), torch.tensor([[0.0], [3.0], [6.0]]).double()
+    told = build(("ridge", {"penalty": 1e6}, "regression"), "identity", (1,)).leave_one_out(
+        Support(x, y, None), torch.arange(3)
+    )
+    assert isinstance(told, Gaussian)
+    assert_close(told.mean.detach().flatten(), torch.tensor([4.5, 3.0, 1.5]).double(), rtol=1e-4, atol=1e-4)
+
+
 def test_noise_is_answered_with_a_larger_penalty_than_a_line() -> None:
     rng = torch.Generator().manual_seed(0)
     x = torch.randn(40, 5, generator=rng).double()
