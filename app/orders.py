@@ -9,6 +9,7 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import redis
@@ -16,8 +17,9 @@ import redis.asyncio
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
+from rq import Queue
+from rq.serializers import JSONSerializer
 
-from app.queueing import Queueing
 from meta_core import metrics, tracing
 from meta_core.errors import NotFound, Unavailable
 from meta_core.ids import checked_id
@@ -38,6 +40,7 @@ from meta_core.orders import (
     public_record,
     queue_name,
 )
+from meta_core.queueing import Queueing
 from meta_core.store import Store
 
 RECHECK = 1.0
@@ -70,7 +73,7 @@ class Orders:
         self.redis = redis.Redis.from_url(
             redis_url, socket_timeout=2, socket_connect_timeout=2, retry=Retry(NoBackoff(), 0)
         )
-        self._queueing = Queueing(self.redis)
+        self._queueing = Queueing(self.redis, partial(Queue, connection=self.redis, serializer=JSONSerializer))
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._watching: dict[str, set[asyncio.Event]] = defaultdict(set)
 

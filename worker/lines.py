@@ -1,13 +1,15 @@
 """Waiting orders: a line for each tenant, served in turns."""
 
 import time
+from functools import partial
 
 from redis import Redis
 from rq import Queue
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from meta_core.orders import TURNS, Kind, queue_name
+from meta_core.orders import TURNS, Kind, Order, queue_name
+from meta_core.queueing import Queueing
 
 TOGETHER = 8
 """Most orders that a worker takes in one turn: how many of another tenant may come before one's own."""
@@ -33,11 +35,17 @@ class Lines:
     def __init__(self, kind: Kind, redis: Redis) -> None:
         self.kind: Kind = kind
         self._redis = redis
+        self._queueing = Queueing(redis, partial(Queue, connection=redis, serializer=JSONSerializer))
         self._pop = redis.register_script(POP)
 
     def queue(self, tenant: str) -> Queue:
         """RQ's queue that is the line of a tenant."""
-        return Queue(queue_name(self.kind, tenant), connection=self._redis, serializer=JSONSerializer)
+        return self._queueing.line(queue_name(self.kind, tenant))
+
+    def put_again(self, order: Order) -> bool:
+        """To the end of its line, whatever is left of its job from before; says no if somebody else just did."""
+        self._redis.delete(Job.key_for(order.id))
+        return self._queueing.put(order)
 
     def take(self, most: int, block: float) -> list[Job]:
         """The next orders of the tenant whose turn it is; none if there are none within `block` seconds.

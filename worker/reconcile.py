@@ -7,12 +7,10 @@ from functools import partial
 
 from redis import Redis
 from redis.exceptions import RedisError
-from rq.exceptions import DuplicateJobError
-from rq.job import Job
 
 from meta_core import metrics
 from meta_core.errors import Unavailable
-from meta_core.orders import DONE_CHANNEL, QUEUES, WORKER_OF, Order, load_order, now, open_orders
+from meta_core.orders import DONE_CHANNEL, QUEUES, WORKER_OF, load_order, now, open_orders
 from meta_core.store import Store
 from meta_core.sweep import end_expired, sweep, tenants
 from worker.lines import Lines
@@ -134,20 +132,9 @@ class Reconciler(threading.Thread):
             return False
         metrics.REQUEUED.labels(WORKER_OF[order.kind]).inc()
         log.warning("%s: was with no worker and in no queue; queued again", id)
-        self._enqueue(order)
-        return True
-
-    def _enqueue(self, order: Order) -> None:
-        lines = self._lines[WORKER_OF[order.kind]]
-        queue = lines.queue(order.tenant)
-        with self._redis.pipeline() as stale:
-            stale.delete(Job.key_for(order.id))
-            stale.execute()
-        try:
-            queue.enqueue_call(**order.queue_call())
-        except DuplicateJobError:
+        if not self._lines[WORKER_OF[order.kind]].put_again(order):
             log.info("%s: somebody else queued it just now", order.id)
-        lines.give_turn(order.tenant)
+        return True
 
 
 def _waiting(lines: Lines, tenant: str) -> list[str]:
