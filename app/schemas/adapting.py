@@ -27,7 +27,6 @@ class AdaptBody(Strict):
     """A support set, and what to adapt to it."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {
@@ -89,7 +88,6 @@ class ExamplesBody(Strict):
     """Labelled examples for a model to learn too."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={"examples": [{"inputs": [{"length": 3.1, "colour": "red"}], "labels": ["middling"]}]},
     )
 

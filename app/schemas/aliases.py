@@ -10,7 +10,6 @@ class AliasBody(Strict):
     """What an alias stands for: one model, or several that share its questions by weight."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {"model": "mdl_0193a5b0c7d27a4e8f00112233445566"},

@@ -11,7 +11,6 @@ class EvaluateBody(Strict):
     """What to grade, and on what: labelled queries, or a dataset."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {

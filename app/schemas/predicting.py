@@ -9,7 +9,6 @@ class PredictBody(Strict):
     """Inputs for an adapted model."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {

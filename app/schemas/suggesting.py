@@ -11,7 +11,6 @@ class SuggestBody(Strict):
     """Unlabelled inputs, and how many of them shall be labelled."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {"inputs": [{"length": 1.5, "colour": "white"}, {"length": 3.1, "colour": "blue"}], "count": 1}
