@@ -17,6 +17,9 @@ from meta_core.types import Categorical, Gaussian, Prediction
 
 HALVINGS = 10
 """Of the queries of a setting, to tell the best member by one half and compare with it on the other."""
+EVEN = {True: "even", False: "uneven"}
+SIMULATIONS = 200
+"""Of the truth, were the answers calibrated."""
 
 
 def fusion(task: str, said: Sequence[tuple[Trial, dict[str, Said]]]) -> Iterator[dict[str, Any]]:
@@ -98,15 +101,53 @@ def trust(task: str, said: Sequence[tuple[Trial, dict[str, Said]]]) -> Iterator[
         return
     for modality in dict.fromkeys(trial.source.base.spec.modality for trial, _ in some):
         of_it = [(t, one) for t, one in some if t.source.base.spec.modality == modality]
-        before, after = (ece([(getattr(one, which), t.episode.y) for t, one in of_it]) for which in ("raw", "sure"))
-        yield {"modality": modality, "ece before": before, "ece after": after, "tasks": len(of_it)}
-    left_out = np.array([hits(one.held_out[0], one.held_out[1]).mean().item() for _, one in some if one.held_out])
-    true = np.array([hits(one.sure, t.episode.y).mean().item() for t, one in some])
-    bias = 100 * float((left_out - true).mean())
-    yield {"left out against true accuracy": float(np.corrcoef(left_out, true)[0, 1]), "bias": bias, "tasks": len(true)}
+        before, after = ([(getattr(one, which), t.episode.y) for t, one in of_it] for which in ("raw", "sure"))
+        yield {
+            "modality": modality,
+            "ece before": ece(before),
+            "ece after": ece(after),
+            "ece of chance": ece_of_chance(after),
+            "tasks": len(of_it),
+            "answers": sum(len(y) for _, y in after),
+        }
+    for even in (True, False):
+        yield left_out_and_true([(t, one) for t, one in some if t.even == even]) | {"classes": EVEN[even]}
+
+
+def left_out_and_true(some: Sequence[tuple[Trial, Said]]) -> dict[str, Any]:
+    """Correlation over tasks of the accuracy by leaving one out with that of the queries, and its bias in points.
+
+    The latter once more of queries whose classes are as frequent as among the left out, which are those of the support.
+    """
+    told, true, alike = [], [], []
+    for trial, one in some:
+        assert one.held_out is not None
+        y, right = trial.episode.y, hits(one.sure, trial.episode.y)
+        frequent = torch.bincount(one.held_out[1], minlength=int(y.max()) + 1).double()[y]
+        told.append(hits(*one.held_out).mean().item())
+        true.append(right.mean().item())
+        alike.append((frequent @ right / frequent.sum()).item())
+    row: dict[str, Any] = {"tasks": len(some)}
+    for against, found in (("true accuracy", true), ("true accuracy of such classes", alike)):
+        row[f"left out against {against}"] = float(np.corrcoef(told, found)[0, 1])
+        row[f"bias against {against}"] = 100 * float(np.mean(np.array(told) - found))
+    return row
 
 
 def ece(answers: Sequence[tuple[Prediction, Tensor]]) -> float:
     """Expected calibration error (15 bins) of all answers together, in %."""
-    sure = torch.cat([p.log_probabilities.amax(-1).exp() for p, _ in answers if isinstance(p, Categorical)])
-    return 100 * expected_calibration_error(sure.float(), torch.cat([hits(p, y) for p, y in answers]).float())
+    right = torch.cat([hits(p, y) for p, y in answers]).float()
+    return 100 * expected_calibration_error(confidences(answers), right)
+
+
+def ece_of_chance(answers: Sequence[tuple[Prediction, Tensor]]) -> float:
+    """The same in the mean if each answer were right exactly as often as it is sure: what so few cannot tell."""
+    sure, rng = confidences(answers), torch.Generator().manual_seed(0)
+    drawn = (torch.bernoulli(sure, generator=rng) for _ in range(SIMULATIONS))
+    return 100 * float(np.mean([expected_calibration_error(sure, right) for right in drawn]))
+
+
+def confidences(answers: Sequence[tuple[Prediction, Tensor]]) -> Tensor:
+    """The probability of the class that is answered, for each query of all tasks."""
+    found = [p.log_probabilities.amax(-1).exp() for p, _ in answers if isinstance(p, Categorical)]
+    return torch.cat(found).float().clamp(max=1.0)

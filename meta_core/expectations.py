@@ -76,10 +76,10 @@ def _expect(found: Sequence[Experience], selection: Selection, task: Task) -> No
 def _usual(
     name: str, some: Sequence[Experience], centre: list[float], scale: list[float]
 ) -> tuple[CalibrationPrior, list[float]]:
-    """Stacks are not tilted, for their members are; of targets, the left out tell more of them than past tasks do."""
+    """Of stacks for targets the left out tell more than past tasks do."""
     if name == STACK and some[0].task == "regression":
         return EVEN, []
-    return usual_calibration(some, centre, scale, tilts=name != STACK)
+    return usual_calibration(some, centre, scale)
 
 
 def outcomes(found: Iterable[Experience], selection: Selection) -> list[Outcome]:

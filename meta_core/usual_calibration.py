@@ -13,17 +13,17 @@ from meta_core.selection import tilted
 
 CENTRES = torch.logspace(-1.5, 1.5, 31).tolist()
 BELIEFS = (1.0, 3.0, 10.0, 30.0, 100.0)
-TILT_PENALTY = 3.0
+TILT_PENALTY = 30.0
 """Of the squared weights of the features of a task in its usual calibration, in nats."""
 FEWEST_DATASETS = 8
 """On which a learner has to be known for its usual calibration to follow the features of a task."""
 
 
 def usual_calibration(
-    own: Sequence[Experience], centre: Sequence[float], scale: Sequence[float], *, tilts: bool = True
+    own: Sequence[Experience], centre: Sequence[float], scale: Sequence[float]
 ) -> tuple[CalibrationPrior, list[float]]:
     """The belief under which calibrated answers to queries were best; of classes, with its tilt by the features."""
-    if not tilts or own[0].task == "regression":  # of which there are few datasets, of heavy tails
+    if own[0].task == "regression":  # of which there are few datasets, of heavy tails
         return _calibration(own, CENTRES), []
     features = torch.tensor([standardised(one.features, centre, scale) for one in own], dtype=torch.float64)
     if len({one.dataset for one in own}) < FEWEST_DATASETS:
