@@ -302,6 +302,10 @@ def learn_selection(
         list[str] | None,
         Option(help="Learn from this too: dst_… id, folder of class folders, or file; may be repeated."),
     ] = None,
+    regression: Annotated[
+        list[str] | None,
+        Option(help="A table at hand whose last column holds targets, though few values; may be repeated."),
+    ] = None,
     output: Annotated[Path | None, Option(help="Write to this file instead of the store.")] = None,
 ) -> None:
     """Learn from past tasks which learner to expect how much of: what `auto` knows beforehand.
@@ -311,7 +315,14 @@ def learn_selection(
     from app import local
 
     selection = local.learn_selection(
-        Settings(), tasks=tasks, costly_every=costly_every, seed=seed, own=own, given=dataset or (), output=output
+        Settings(),
+        tasks=tasks,
+        costly_every=costly_every,
+        seed=seed,
+        own=own,
+        given=dataset or (),
+        regressions=regression or (),
+        output=output,
     )
     rows = (
         {"task": task, "learner": name, "tasks": known.tasks, **vars(known.calibration)}

@@ -242,12 +242,13 @@ def learn_selection(
     seed: int,
     own: bool,
     given: Sequence[str],
+    regressions: Sequence[str],
     output: Path | None,
 ) -> Selection:
     """Gather experience with every learner, learn from it what to expect of each, and keep that in the store or a file.
 
-    `given` are uploaded datasets, or files and folders to be such; `own` adds the support sets that the service was
-    given.
+    `given` are uploaded datasets, or files and folders to be such; `regressions` the tables at hand whose last column
+    holds targets though its values are few; `own` adds the support sets that the service was given.
     """
     prepare_process(1)
     store = Store(settings.store)
@@ -255,17 +256,19 @@ def learn_selection(
     found: list[Experience] = []
     names: list[str] = []
     with _progress() as progress:
-        for source in _past_sources(settings, store, catalogue, given):
+        for source in _past_sources(settings, store, catalogue, given, regressions):
             bar = progress.add_task(source.dataset, total=tasks)
             drawn_tasks = drawn(source, tasks, torch.Generator().manual_seed(seed))
             report = partial(_completed, progress, bar)
-            found += gathered(source.dataset, drawn_tasks, costly_every=costly_every, report=report, shape=source.shape)
-            names.append(source.dataset)
+            new = gathered(source.dataset, drawn_tasks, costly_every=costly_every, report=report, shape=source.shape)
+            found += new
+            names += [source.dataset] if new else []
         if own:
             bar = progress.add_task("support sets of this service", total=None)
             report = partial(_completed, progress, bar)
             found += gathered("own", stored(store, catalogue, LOCAL.tenant), costly_every=costly_every, report=report)
     provenance = {"tasks": tasks, "costly_every": costly_every, "seed": seed, "own": own, "datasets": names}
+    provenance |= {"regressions": list(regressions)} if regressions else {}
     selection = learn(found, provenance)
     if output is None:
         store.replace(SELECTION_KEY, selection.dumps())
@@ -274,9 +277,11 @@ def learn_selection(
     return selection
 
 
-def _past_sources(settings: Settings, store: Store, catalogue: Catalogue, given: Sequence[str]) -> Iterator[Source]:
+def _past_sources(
+    settings: Settings, store: Store, catalogue: Catalogue, given: Sequence[str], regressions: Sequence[str]
+) -> Iterator[Source]:
     """Those at hand, then the datasets that were named."""
-    yield from sources(catalogue, settings.datasets)
+    yield from sources(catalogue, settings.datasets, regressions)
     for name in given:
         id = in_store(name, settings)
         values = resolved(store, LOCAL.tenant, DATASET, {"id": id})

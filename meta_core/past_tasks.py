@@ -1,7 +1,7 @@
 """Tasks to gather experience on: of the generators, of the datasets at hand, and those that a service was given."""
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from meta_core.catalogue import Catalogue
 from meta_core.dataset import build_dataset
 from meta_core.datasets.tables import Tables, TablesConfig
 from meta_core.episodes import ClassSource, Size, TaskSource
-from meta_core.errors import InvalidRequest, MetaError
+from meta_core.errors import InvalidRequest, InvalidTask, MetaError, NotFound, shown
 from meta_core.experience import Experience, experiences
 from meta_core.ids import support_key
 from meta_core.learner import Learner
@@ -52,15 +52,25 @@ class Source:
     shape: tuple[int, ...] | None = None
 
 
-def sources(catalogue: Catalogue, folder: Path) -> Iterator[Source]:
-    """The generators; Omniglot and every table, by its last column, that lie in a folder of datasets."""
+def sources(catalogue: Catalogue, folder: Path, regressions: Collection[str] = ()) -> Iterator[Source]:
+    """The generators; Omniglot and every table, by its last column, that lie in a folder of datasets.
+
+    The last column of the tables named as `regressions` holds targets, however few values it has: a table does not
+    say whether 3 is a class or a grade. Raises `NotFound` where one of them is not there, `InvalidTask` where it holds
+    texts.
+    """
+    tables = {path.stem: path for path in sorted((folder / "tables").glob("*.csv"))}
+    for name in regressions:
+        if name not in tables:
+            raise NotFound.among("table", name, tables)
     for name, task in GENERATORS.items():
         yield Source(name, plain(task), build_dataset(name, folder / name, {}).source("train"))
     if (folder / "omniglot").is_dir():
         characters = build_dataset("omniglot", folder / "omniglot", {"rotations": False}).source("validation")
         yield embedded("omniglot", catalogue.get("omniglot"), characters)
-    for path in sorted((folder / "tables").glob("*.csv")):
-        yield Source(path.stem, catalogue.get("table"), _table(path).source("train+validation"))
+    for name, path in tables.items():
+        table = _table(path, regression=name in regressions)
+        yield Source(name, catalogue.get("table"), table.source("train+validation"))
 
 
 def sources_of(catalogue: Catalogue, name: str, folder: Path, values: Mapping[str, Any]) -> Iterator[Source]:
@@ -92,7 +102,8 @@ def embedded(name: str, base: Base, tasks: TaskSource) -> Source:
 
 
 def drawn(source: Source, count: int, rng: torch.Generator) -> Iterator[tuple[Base, Episode]]:
-    """Tasks of many sizes, every other one unbalanced; what a source has too few examples for is left out."""
+    """Tasks of many sizes, every other one unbalanced; those of a size that a source refuses are left out."""
+    refused: list[InvalidRequest] = []
     for number in range(count):
         ways, shots = (int(_one_of(choices, rng)) for choices in (WAYS, SHOTS))
         regression = source.tasks.task == "regression"
@@ -103,11 +114,16 @@ def drawn(source: Source, count: int, rng: torch.Generator) -> Iterator[tuple[Ba
             size = Size(ways=min(ways, most), shots=shots, queries=10)
         try:
             episode = source.tasks.draw(size, rng)
-        except InvalidRequest:
+        except InvalidRequest as error:
+            refused.append(error)
             continue
         if number % 2 and not regression:
             episode = replace(episode, support=unbalanced(episode.support, rng))
         yield source.base, episode
+    if len(refused) == count:
+        log.warning(
+            "%s: nothing is learned from it: no task of %d could be drawn: %s", source.dataset, count, refused[-1]
+        )
 
 
 def stored(store: Store, catalogue: Catalogue, tenant: str) -> Iterator[tuple[Base, Episode]]:
@@ -165,11 +181,12 @@ def plain(task: Task) -> Base:
     return Base(name="plain", version=1, summary="", spec=spec, weights={}, provenance={}, scores={})
 
 
-def _table(path: Path) -> Tables:
-    table = Tables(path.parent, TablesConfig(path=path.stem))
-    values = set(table.targets())
-    numbers = all(_is_number(value) for value in values)
-    regression = numbers and len(values) > MOST_CLASSES
+def _table(path: Path, *, regression: bool) -> Tables:
+    values = set(Tables(path.parent, TablesConfig(path=path.stem)).targets())
+    texts = [value for value in values if not _is_number(value)]
+    if regression and texts:
+        raise InvalidTask(f"table {path.stem} is no regression: its last column holds {shown(min(texts))}")
+    regression = regression or (len(values) > MOST_CLASSES and not texts)
     return Tables(path.parent, TablesConfig(path=path.stem, task="regression" if regression else "classification"))
 
 
