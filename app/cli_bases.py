@@ -8,12 +8,10 @@ from typer.core import TyperGroup
 
 from app.arguments import pairs
 from app.client import Client
+from app.options import LOCAL, JsonOption, UrlOption
 from app.output import print_json, print_record, print_rows
 from meta_core.errors import InvalidParameter
 
-UrlOption = Annotated[str, Option(envvar="SHOTPUT_URL", help="Where the service runs.")]
-JsonOption = Annotated[bool, Option("--json", help="Print the answer as JSON.")]
-LOCAL = "http://127.0.0.1:8000"
 SHOWN = ("reference", "summary", "modality", "preprocessing", "backbone", "learners", "scores")
 HISTORY = ("version", "default", "scores", "dataset", "seed", "seconds", "created_at")
 

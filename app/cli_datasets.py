@@ -11,6 +11,7 @@ from rich.console import Console
 from typer import Argument, Option
 
 from app.client import Client
+from app.options import LOCAL, JsonOption, UrlOption
 from app.output import print_json, print_record, print_rows
 from meta_core.archive import pack_folder
 from meta_core.errors import NotFound
@@ -18,10 +19,7 @@ from meta_core.store import Store
 
 cli = typer.Typer(help="Datasets for meta-training and evaluation: add, list, show, delete.", no_args_is_help=True)
 
-UrlOption = Annotated[str, Option(envvar="SHOTPUT_URL", help="Where the service runs.")]
-JsonOption = Annotated[bool, Option("--json", help="Print the answer as JSON.")]
 IdArgument = Annotated[str, Argument(help="Id of a dataset, dst_…")]
-LOCAL = "http://127.0.0.1:8000"
 FIELDS = ("id", "name", "modality", "task", "format", "examples", "ways", "classes", "shape", "bytes", "created_at")
 
 

@@ -8,6 +8,7 @@ from typer import Argument, Option
 
 from app import keys
 from app.caller import SCOPES
+from app.options import JsonOption
 from app.output import print_json, print_rows
 from app.settings import Settings
 from meta_core.errors import InvalidParameter
@@ -15,7 +16,6 @@ from meta_core.ids import DEFAULT_TENANT
 from meta_core.store import Store
 
 commands = typer.Typer(help="Create, list, revoke and rotate API keys.", no_args_is_help=True)
-JsonOption = Annotated[bool, Option("--json", help="Print the answer as JSON.")]
 DAY = 24 * 3600
 
 

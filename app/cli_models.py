@@ -8,16 +8,13 @@ from typer import Argument, Option
 
 from app import examples
 from app.client import Client
+from app.options import LOCAL, JsonOption, TargetOption, UrlOption
 from app.output import print_json, print_record, print_rows
 from meta_core.errors import InvalidParameter
 
 commands = typer.Typer(help="Add examples to an adapted model, or remove one: its next version.", no_args_is_help=True)
 
-UrlOption = Annotated[str, Option(envvar="SHOTPUT_URL", help="Where the service runs.")]
-JsonOption = Annotated[bool, Option("--json", help="Print the answer as JSON.")]
-TargetOption = Annotated[str | None, Option(help="Column of a CSV file that holds the label.")]
 ModelArgument = Annotated[str, Argument(help="Id of an adapted model, mdl_…")]
-LOCAL = "http://127.0.0.1:8000"
 FIELDS = ("id", "parent", "version", "change", "learner", "shots", "scores", "seconds")
 
 

@@ -6,6 +6,7 @@ import typer
 from typer import Argument, Option
 
 from app import quotas
+from app.options import JsonOption
 from app.output import print_json, print_record, print_rows
 from app.quotas import NAMES
 from app.settings import Settings
@@ -14,7 +15,6 @@ from meta_core.store import Store
 from meta_core.usage import measured
 
 commands = typer.Typer(help="Set and show the quotas of single tenants.", no_args_is_help=True)
-JsonOption = Annotated[bool, Option("--json", help="Print the answer as JSON.")]
 TenantArgument = Annotated[str, Argument(help="Whose quotas; see `shotput keys list`.")]
 
 
