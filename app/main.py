@@ -72,9 +72,10 @@ def create_app(
     quota: Quota = ANY,
     max_waiting: int = 1000,
     max_accepting: int = 128,
+    compiling: bool = False,
 ) -> FastAPI:
     """The API on a store and a Redis."""
-    engine = Engine(Catalogue(store), device, limits)
+    engine = Engine(Catalogue(store), device, limits, compiling=compiling)
     cache = ModelCache(store, cache_bytes)
     orders = Orders(store, redis_url, max_waiting)
     aliases = Aliases(store, orders)
@@ -161,4 +162,5 @@ def build() -> FastAPI:
         quota=settings.quota(),
         max_waiting=settings.max_waiting,
         max_accepting=settings.max_accepting,
+        compiling=settings.compile,
     )

@@ -26,6 +26,9 @@ class Settings(BaseSettings):
     store: str = Field("", description="object store: a folder or s3://, gs://, az://; empty: store/ in the home")
     redis_url: str | None = Field(None, description="Redis or Valkey to use; unset: `shotput up` starts one of its own")
     device: str = Field("auto", description="where models run: auto, cpu, cuda, cuda:1, mps")
+    compile: bool = Field(
+        False, description="whether bodies of images are also compiled for a GPU, a minute each at the start, and timed"
+    )
     api_processes: int = Field(1, ge=1, le=64, description="processes of the API, on one port")
     workers: int = Field(1, ge=1, le=64, description="adapting processes that `shotput up` starts")
     threads: int = Field(1, ge=1, description="threads that a worker spends on one tensor operation")

@@ -35,7 +35,20 @@ SECTIONS = (
     "adapt_celery",
     "text_speed",
     "scale",
+    "inductor",
 )
+ON_A_GPU = """## On a GPU
+
+Not measured here: the machine that the numbers of this page come from has none. What runs there otherwise is said in
+[operations](operations.md#on-a-gpu); its mathematics is tested on the CPU. With a GPU, one command each: bodies in
+each form, adapts in one pass and a worker's orders; and meta-training beside learn2learn, of whose tasks a second ten
+times as many are aimed at.
+
+```sh
+python -m benchmarks.gpu --compile
+python -m benchmarks.meta_training --device cuda --tasks 32
+```
+"""
 
 
 def main() -> None:
@@ -46,7 +59,57 @@ def main() -> None:
 def page() -> str:
     """The whole page."""
     parts = [globals()[name](load(name)) for name in SECTIONS if (RESULTS / f"{name}.json").exists()]
-    return "\n".join([HEAD, *parts])
+    return "\n".join([HEAD, *parts, on_a_gpu()])
+
+
+def on_a_gpu() -> str:
+    """What was measured on one, or how to."""
+    found = [name for name in ("gpu", "meta_training_cuda") if (RESULTS / f"{name}.json").exists()]
+    return "\n".join(globals()[name](load(name)) for name in found) if found else ON_A_GPU
+
+
+def gpu(record: dict[str, Any]) -> str:
+    """Encoding, adapting and orders."""
+    about = (
+        "Bodies in each form that is tried when they are loaded, images a second; encoded support sets adapted to and "
+        "scored, and orders as a worker takes them, adapts a second."
+    )
+    lines = [
+        [row["what"], row["form"], row.get("images", row.get("tasks")), f"{row['per_second']:,.0f}"]
+        for row in record["results"]
+    ]
+    return section("On a GPU", about, record, ["", "form", "at a time", "per second"], lines)
+
+
+def meta_training_cuda(record: dict[str, Any]) -> str:
+    """Meta-gradients of many tasks."""
+    about = "As above, on a GPU: ours in one pass over the tasks, the libraries in a loop over them."
+    return section("Meta-training on a GPU", about, record, *_beside(record["results"]))
+
+
+def inductor(record: dict[str, Any]) -> str:
+    """Why nothing is compiled on a CPU."""
+    about = (
+        "Why no body is compiled on a CPU: PyTorch's inductor, with weights frozen and a compilation of its own for "
+        "each number of inputs, beside the forms that are tried at load. It is slower than ONNX Runtime; a body of "
+        "plain PyTorch it changes by so little that the seconds of compiling, of every process and body, and a "
+        "compiler for C++ on the machine are not worth it. For any number of inputs at once it does not compile the "
+        "plain sequences at all."
+    )
+    titles = ["", "form", "its, ms", "inductor, ms", "times faster than inductor", "compiling, s", "load"]
+    lines = [
+        [
+            row["what"],
+            row["ours"],
+            f"{row['ours_ms']:.2f}",
+            f"{row['theirs_ms']:.2f}",
+            f"{row['ratio']:.2f}",
+            f"{row['compile_seconds']:.0f}",
+            f"{row['load']:.0f}",
+        ]
+        for row in record["results"]
+    ]
+    return section("Compiling", about, record, titles, lines)
 
 
 def adapt_compute(record: dict[str, Any]) -> str:

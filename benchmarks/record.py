@@ -25,7 +25,8 @@ def write(name: str, command: str, results: list[dict[str, Any]]) -> None:
 
 def machine() -> dict[str, Any]:
     """What the numbers were measured on, and when."""
-    return {
+    gpu = {"gpu": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
+    return gpu | {
         "processor": _processor(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),

@@ -19,6 +19,7 @@ from meta_core.learner import Learner, learners
 from meta_core.orders import Order
 from meta_core.quality import HeldOut, adapt_and_leave_out_each, sparable
 from meta_core.together import groups
+from meta_core.transfer import sent
 from meta_core.types import State, Support
 
 
@@ -107,7 +108,8 @@ def task_of(opened: Opened, encoded: Mapping[str, Tensor]) -> Support:
     """The encoded support set, on the device of the embeddings."""
     classes = opened.order.spec["record"]["classes"]
     ways = len(classes) if classes else None
-    return Support(encoded["x"], opened.tensors["y"].to(encoded["x"].device), ways, encoded.get("unlabelled"))
+    z = encoded["x"]
+    return Support(z, sent(opened.tensors["y"], z.device), ways, encoded.get("unlabelled"))
 
 
 def known_of(opened: Opened, task: Support) -> dict[str, Told]:

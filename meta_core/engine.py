@@ -38,6 +38,7 @@ from meta_core.raw import pack_raw
 from meta_core.selection import Selection, known_as, load_selection
 from meta_core.task_features import task_features
 from meta_core.together import encode_together, groups, predict_stacked
+from meta_core.transfer import sent
 from meta_core.types import Categorical, Gaussian, Prediction, State, Support, Task
 from meta_core.unknown import MEANS, class_means, learn_novelty
 from meta_core.widths import width_90
@@ -69,11 +70,14 @@ class Engine:
         device: torch.device,
         limits: Limits | None = None,
         selection: Selection | None = None,
+        *,
+        compiling: bool = False,
     ) -> None:
         self.catalogue = catalogue
         self.device = device
         self.limits = limits or Limits()
         self.selection = selection or load_selection()
+        self.compiling = compiling
         self._bodies: WeakKeyDictionary[Base, dict[tuple[int, ...], Backbone]] = WeakKeyDictionary()
         self._modalities: WeakKeyDictionary[Base, Modality] = WeakKeyDictionary()
         self._known = functools.lru_cache(maxsize=64)(self._build_learner)
@@ -282,7 +286,7 @@ class Engine:
     def judge(self, model: AdaptedModel, x: Tensor) -> Prediction:
         """What an adapted model believes of its queries [Q, *shape], on the CPU, for grading."""
         learner = self.learner_of(model)
-        prediction = learner.predict(on_device(model.state, self.device), learner.encode(x.to(self.device)))
+        prediction = learner.predict(on_device(model.state, self.device), learner.encode(sent(x, self.device)))
         sure = calibrated(prediction, model.calibration)
         if isinstance(sure, Gaussian):
             return Gaussian(sure.mean.cpu(), sure.variance.cpu())
@@ -352,7 +356,7 @@ class Engine:
         """One body, in its fastest form, for all learners on a base model and shape of inputs."""
         known = self._bodies.setdefault(base, {})
         if shape not in known:
-            known[shape] = fastest(body, self.device)
+            known[shape] = fastest(body, self.device, compiling=self.compiling)
         return known[shape]
 
 

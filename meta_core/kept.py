@@ -12,6 +12,7 @@ from meta_core.ids import support_key
 from meta_core.learner import Learner
 from meta_core.store import Store
 from meta_core.together import encode_together
+from meta_core.transfer import sent
 
 EMBEDDINGS = {"x": "embeddings", "unlabelled": "unlabelled_embeddings"}
 """The tensors of a support set that are encoded, and under which names their embeddings lie beside them."""
@@ -57,7 +58,9 @@ def _known(learner: Learner, tensors: Mapping[str, Tensor], device: torch.device
     """The embeddings that lie beside a support set, where they are the learner's."""
     if not learner.only_embeds:
         return {}
-    return {part: tensors[name].to(device) for part, name in EMBEDDINGS.items() if part in tensors and name in tensors}
+    return {
+        part: sent(tensors[name], device) for part, name in EMBEDDINGS.items() if part in tensors and name in tensors
+    }
 
 
 def to_keep(learner: Learner, tensors: Mapping[str, Tensor], encoded: Mapping[str, Tensor]) -> dict[str, Tensor]:

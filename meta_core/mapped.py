@@ -1,6 +1,7 @@
 """The same arithmetic for several tasks, in one pass over them where that pays: mapped by `torch.func.vmap`."""
 
 import contextlib
+import logging
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -12,6 +13,8 @@ from torch import Tensor
 from torch.func import vmap
 
 from meta_core.types import State, Support
+
+log = logging.getLogger(__name__)
 
 _over_tasks: ContextVar[bool] = ContextVar("over_tasks", default=False)
 
@@ -34,8 +37,8 @@ class Room(NamedTuple):
 
 ON_CPU = Room(fewest=8, numbers=1 << 15, examples=100)
 """What a loop loses between small operations; larger ones fill a core, and would only leave its cache."""
-ON_GPU = Room(fewest=2, numbers=1 << 22, examples=sys.maxsize)
-"""A GPU waits for each operation to be launched; the bound keeps what a pass holds in memory within some GB."""
+ON_GPU = Room(fewest=2, numbers=1 << 21, examples=sys.maxsize)
+"""A GPU waits for each operation to be launched; the bound keeps what a pass holds in memory within a few GB."""
 
 
 ROOMS = {("cuda", True): ON_GPU, ("cuda", False): ON_GPU, ("cpu", False): ON_CPU, ("mps", False): ON_CPU}
@@ -74,11 +77,19 @@ def each(compute: Compute, tasks: Sequence[Support], queries: Sequence[Tensor], 
     found: dict[int, State] = {}
     for places in _passes(tasks, queries, room):
         some, asked = [tasks[i] for i in places], [queries[i] for i in places]
-        if room is None or len(places) < room.fewest:
-            found |= {i: compute(task, x) for i, task, x in zip(places, some, asked, strict=True)}
-        else:
-            found |= zip(places, in_one_pass(compute, some, asked), strict=True)
+        found |= zip(places, _together_or_not(compute, some, asked, room), strict=True)
     return [found[i] for i in range(len(tasks))]
+
+
+def _together_or_not(
+    compute: Compute, tasks: Sequence[Support], queries: Sequence[Tensor], room: Room | None
+) -> list[State]:
+    if room is not None and len(tasks) >= room.fewest:
+        try:
+            return in_one_pass(compute, tasks, queries)
+        except torch.OutOfMemoryError:
+            log.warning("no memory for %d tasks in one pass; they go one by one", len(tasks))
+    return [compute(task, x) for task, x in zip(tasks, queries, strict=True)]
 
 
 def in_one_pass(compute: Compute, tasks: Sequence[Support], queries: Sequence[Tensor]) -> list[State]:

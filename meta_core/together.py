@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 from meta_core.calibration import calibrated
 from meta_core.learner import Learner
 from meta_core.members import Combination
+from meta_core.transfer import sent
 from meta_core.types import Categorical, Gaussian, Prediction, State
 
 H = TypeVar("H", bound=Hashable)
@@ -30,10 +31,7 @@ def groups(keys: Iterable[H]) -> dict[H, list[int]]:
 
 def encode_together(learner: Learner, inputs: Sequence[Tensor], device: torch.device) -> Sequence[Tensor]:
     """Embeddings of each of several inputs [Q_i, *shape], sent to the device and encoded in one pass over all."""
-    x = torch.cat(list(inputs))
-    if device.type == "cuda":
-        x = x.pin_memory()  # the copy then overlaps with what the GPU still does
-    return torch.split(learner.encode(x.to(device, non_blocking=True)), [len(part) for part in inputs])
+    return torch.split(learner.encode(sent(torch.cat(list(inputs)), device)), [len(part) for part in inputs])
 
 
 @dataclass(frozen=True)

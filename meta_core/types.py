@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from meta_core.errors import InvalidTask
+from meta_core.transfer import sent
 
 Task = Literal["classification", "regression"]
 State = dict[str, Tensor]
@@ -96,9 +97,9 @@ class Episode:
     def to(self, device: torch.device) -> "Episode":
         """The same episode on a device."""
         s = self.support
-        unlabelled = None if s.unlabelled is None else s.unlabelled.to(device)
-        support = Support(s.x.to(device), s.y.to(device), s.ways, unlabelled)
-        return Episode(support, self.x.to(device), self.y.to(device), self.members)
+        unlabelled = None if s.unlabelled is None else sent(s.unlabelled, device)
+        support = Support(sent(s.x, device), sent(s.y, device), s.ways, unlabelled)
+        return Episode(support, sent(self.x, device), sent(self.y, device), self.members)
 
 
 @dataclass(frozen=True)

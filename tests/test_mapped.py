@@ -9,7 +9,7 @@ from torch.testing import assert_close
 
 from meta_core.backbone import build_backbone
 from meta_core.learner import Learner, build_learner, learners
-from meta_core.mapped import ON_CPU, ON_GPU, Room, each, in_one_pass, room
+from meta_core.mapped import ON_CPU, ON_GPU, Room, each, in_one_pass, mapped_over_tasks, room
 from meta_core.types import State, Support
 from tests.learners.cases import BODIES, Case, answers, build, cases, draw, encoded
 
@@ -85,6 +85,18 @@ def test_only_tasks_alike_and_as_many_as_there_is_room_for_share_a_pass() -> Non
     found = each(note, supports, [task.x for task in supports], Room(fewest=2, numbers=24, examples=8))
     assert [int(one["sum"]) for one in found] == [4 * len(task) ** 2 for task in supports]
     assert sizes == [3, 3, 4, 9, 9]  # four threes, one alone, one four, and two that are too large
+
+
+def test_what_finds_no_memory_together_goes_one_by_one(caplog: pytest.LogCaptureFixture) -> None:
+    def greedy(task: Support, _: Tensor) -> State:
+        if mapped_over_tasks():
+            raise torch.OutOfMemoryError
+        return {"sum": task.x.sum()}
+
+    supports = [Support(torch.full((4, 2), float(i)), torch.arange(4) % 2, 2) for i in range(3)]
+    found = each(greedy, supports, [task.x for task in supports], ON_GPU)
+    assert [int(one["sum"]) for one in found] == [0, 8, 16]
+    assert "no memory for 3 tasks" in caplog.text
 
 
 def test_one_switch_chooses_by_device_and_body() -> None:

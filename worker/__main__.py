@@ -67,6 +67,7 @@ def open_workplace(settings: Settings, shutdown: Shutdown) -> Workplace:
         shutdown=shutdown,
         device=choose_device(settings.device),
         datasets_folder=Path(settings.datasets).expanduser(),
+        compiling=settings.compile,
     )
 
 

@@ -38,7 +38,7 @@ class Known(NamedTuple):
 
 def jobs_of(kind: Kind, place: Workplace) -> Known:
     """What is done for a queue."""
-    engine = Engine(place.catalogue, place.device, selection=selection_of(place.store))
+    engine = Engine(place.catalogue, place.device, selection=selection_of(place.store), compiling=place.compiling)
     if kind == "meta-train":
         return Known(
             {

@@ -13,6 +13,8 @@ from meta_core.queueing import Queueing
 
 TOGETHER = 8
 """Most orders that a worker takes in one turn: how many of another tenant may come before one's own."""
+TOGETHER_ON_GPU = 32
+"""The same where many take little longer than one."""
 
 POP = """
 local waiting = redis.call('LLEN', KEYS[1])

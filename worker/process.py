@@ -18,7 +18,7 @@ from worker.closing import Closing
 from worker.connection import pause
 from worker.deadline import GRACE, TookTooLong, deadline
 from worker.life import Interrupted
-from worker.lines import TOGETHER, Lines
+from worker.lines import TOGETHER, TOGETHER_ON_GPU, Lines
 from worker.workplace import Workplace
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,8 @@ class OrderWorker(SimpleWorker):
         super().__init__([queue], name, connection=place.redis, serializer=JSONSerializer, worker_ttl=ttl)
         self.lines = Lines(kind, place.redis)
         self.closing = Closing(place.pulse, longest=SECONDS[kind] + GRACE)
-        self.together = TOGETHER if kind == "adapt" else 1
+        on_gpu = place.device.type == "cuda"
+        self.together = 1 if kind != "adapt" else TOGETHER_ON_GPU if on_gpu else TOGETHER
         self.limit = SECONDS[kind]
         self.place = place
         self.known = known

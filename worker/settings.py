@@ -28,5 +28,6 @@ class Settings(BaseSettings):
     metrics_port: int | None = Field(None, ge=1, le=65535, description="port on which metrics are told; unset: none")
     log_format: LogFormat = Field("text", description="how logs are written: text or json")
     device: str = Field("auto", description="auto: a GPU if there is one; or cpu, cuda, cuda:1, mps")
+    compile: bool = Field(False, description="whether bodies of images are also compiled for a GPU, and timed")
     threads: int = Field(1, ge=1, description="threads of one tensor operation")
     recycle_after: int = Field(5000, ge=1, description="orders after which the process ends, to be started afresh")

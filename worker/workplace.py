@@ -23,3 +23,4 @@ class Workplace:
     shutdown: Shutdown
     device: torch.device
     datasets_folder: Path
+    compiling: bool = False

@@ -21,7 +21,8 @@ def load(name: str) -> dict[str, Any]:
 def section(title: str, about: str, record: dict[str, Any], titles: Iterable[str], lines: Iterable[list[Any]]) -> str:
     """A heading, what is shown, the command that measures it again, and the table."""
     machine = record["machine"]
-    where = f"{machine['processor']}, {machine['cores']} cores, PyTorch {machine['torch']}, {machine['date']}"
+    gpu = f", {machine['gpu']}" if "gpu" in machine else ""
+    where = f"{machine['processor']}, {machine['cores']} cores{gpu}, PyTorch {machine['torch']}, {machine['date']}"
     head = [f"## {title}\n", f"{about}\n", f"`{record['command']}` – {where}, commit {record['commit']}\n"]
     return "\n".join([*head, markdown_table(titles, lines)])
 
