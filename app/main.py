@@ -1,10 +1,6 @@
 """The API: built from its collaborators, served by uvicorn."""
 
-import asyncio
-import contextlib
 import importlib.metadata
-import logging
-from collections.abc import AsyncIterator
 
 import torch
 from fastapi import FastAPI
@@ -19,7 +15,7 @@ from app.body_limit import BodyLimit
 from app.cache import ModelCache
 from app.deps import Parts
 from app.direct import Direct
-from app.ending import told_of_the_end
+from app.lifetime import lifetime
 from app.observed import Observed
 from app.openapi import only
 from app.orders import Orders
@@ -49,7 +45,21 @@ from meta_core.no_code import refuse_unpickling
 from meta_core.process import choose_device, prepare_process
 from meta_core.store import Store
 
-log = logging.getLogger("shotput.api")
+FOR_CALLERS = (
+    adapt,
+    predict,
+    models,
+    examples,
+    alias_routes,
+    jobs,
+    bases,
+    learners,
+    datasets,
+    evaluate,
+    meta_train,
+    metrics,
+)
+"""Routes for which one has to show a key, where there are keys; the reference lists them in this order."""
 
 DESCRIPTION = """
 Learn from a handful of examples: `POST /adapt` a support set, get the id of an adapted model, ask `POST /predict`
@@ -92,31 +102,8 @@ def create_app(
         batcher=Batcher(engine, cache, store),
         wait_seconds=wait_seconds,
     )
-
-    def changed(what: str) -> None:
-        cache.evict(what)
-        aliases.forget(what)
-
-    def missed() -> None:
-        cache.clear()
-        aliases.clear()
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        log.warning("access: %s", await asyncio.to_thread(ring.served))
-        await asyncio.to_thread(engine.warm)
-        tasks = [
-            asyncio.create_task(parts.batcher.run()),
-            asyncio.create_task(parts.orders.listen(changed, missed)),
-        ]
-        with told_of_the_end(orders.end):
-            yield
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
     version = importlib.metadata.version("shotput")
-    app = FastAPI(title="Shotput", version=version, description=DESCRIPTION, lifespan=lifespan)
+    app = FastAPI(title="Shotput", version=version, description=DESCRIPTION, lifespan=lifetime(parts))
     app.add_middleware(Direct, parts=parts)
     app.add_middleware(BodyLimit, most=limits.max_body_bytes, most_of_dataset=limits.max_dataset_bytes)
     app.add_middleware(Accepting, most=max_accepting, recall=orders.recall_room)
@@ -124,22 +111,9 @@ def create_app(
     app.add_middleware(Observed)
     app.state.parts = parts
     errors.install(app)
-    for module in (
-        adapt,
-        predict,
-        models,
-        examples,
-        alias_routes,
-        jobs,
-        bases,
-        learners,
-        datasets,
-        evaluate,
-        meta_train,
-    ):
+    for module in FOR_CALLERS:
         app.include_router(module.router, responses=only(401, 403))
     app.include_router(health.router)
-    app.include_router(metrics.router, responses=only(401, 403))
     check_scopes(app)
     return app
 
