@@ -1,6 +1,5 @@
 """Many tasks at once: encode together, adapt and predict each on its slice."""
 
-import functools
 import json
 import math
 import time
@@ -14,23 +13,21 @@ import torch
 from torch import Tensor
 
 from meta_core import auto
-from meta_core.across import bases_named, learner_across, pinned
+from meta_core.across import bases_named, pinned
 from meta_core.adapted import AdaptedModel
 from meta_core.ahead import Opened, encoder_of, known_of, task_of
 from meta_core.answers import Answer, answers_of
 from meta_core.artifact import on_device, pack, unpack
-from meta_core.backbone import Backbone
 from meta_core.base import Base
+from meta_core.built import Built
 from meta_core.calibration import calibrated, calibration_of
 from meta_core.catalogue import Catalogue
 from meta_core.conformal import strangeness
 from meta_core.errors import InvalidExample, InvalidTask
-from meta_core.fastest import fastest
 from meta_core.kept import encode_support, to_keep
 from meta_core.labels import read_labels
 from meta_core.learner import Learner, learners
 from meta_core.limits import Limits
-from meta_core.members import Member
 from meta_core.modality import Description, Modality
 from meta_core.orders import Order, Result
 from meta_core.quality import HeldOut, adapt_and_leave_out, scores, sparable
@@ -77,10 +74,8 @@ class Engine:
         self.device = device
         self.limits = limits or Limits()
         self.selection = selection or load_selection()
-        self.compiling = compiling
-        self._bodies: WeakKeyDictionary[Base, dict[tuple[int, ...], Backbone]] = WeakKeyDictionary()
+        self._built = Built(device, compiling=compiling)
         self._modalities: WeakKeyDictionary[Base, Modality] = WeakKeyDictionary()
-        self._known = functools.lru_cache(maxsize=64)(self._build_learner)
 
     def accept(self, request: TaskRequest) -> tuple[dict[str, Any], bytes]:
         """Check a support set completely; its public record so far, and the artifact that keeps it.
@@ -147,7 +142,7 @@ class Engine:
             others = self._others(values, tenant)
             for one in (base, *others):
                 _check_shape(one, shape)
-            self._learner(base, name, json.dumps(values), shape, task, others=others)
+            self._built.learner(base, name, json.dumps(values), shape, task, others=others)
         if unlabelled and (name == auto.NAME or not learners[name].uses_unlabelled):
             able = ", ".join(known for known in learners if learners[known].uses_unlabelled)
             raise InvalidTask(f"learner {name} makes no use of unlabelled inputs; these do: {able}")
@@ -164,7 +159,7 @@ class Engine:
         asked = order.spec["record"]
         base = self.catalogue.get(asked["base"], order.tenant)
         name, params = encoder_of(base, asked)
-        learner = self._learner(
+        learner = self._built.learner(
             base,
             name,
             json.dumps(params),
@@ -229,7 +224,7 @@ class Engine:
         base, shape = opened.base, tuple(opened.tensors["x"].shape[1:])
 
         def build(name: str, params: Mapping[str, Any]) -> Learner:
-            return self._learner(base, name, json.dumps(params), shape, task.task)
+            return self._built.learner(base, name, json.dumps(params), shape, task.task)
 
         names = auto.candidates(base, task.task, config)
         choice = auto.choose(
@@ -306,7 +301,7 @@ class Engine:
         """The learner that made an adapted model."""
         base = self.catalogue.get(model.base, model.tenant)
         others = self._others(model.params, model.tenant)
-        return self._learner(base, model.learner, model.settings, model.shape, model.task, others=others)
+        return self._built.learner(base, model.learner, model.settings, model.shape, model.task, others=others)
 
     def warm(self) -> None:
         """Load the newest version of every base model of fixed input shape, and run it on usual numbers of inputs."""
@@ -314,7 +309,7 @@ class Engine:
             if not base.spec.shape:
                 continue
             for task, (name, _) in base.spec.learners.items():
-                learner = self._learner(base, name, json.dumps(base.params_of(name, task)), base.spec.shape, task)
+                learner = self._built.learner(base, name, json.dumps(base.params_of(name, task)), base.spec.shape, task)
                 with torch.no_grad():
                     for size in USUAL_SIZES:
                         learner.encode(torch.zeros(size, *base.spec.shape, device=self.device))
@@ -328,36 +323,6 @@ class Engine:
     def _others(self, params: Mapping[str, Any], tenant: str | None) -> tuple[Base, ...]:
         """The other base models that settled parameters name."""
         return tuple(self.catalogue.get(reference, tenant) for reference in bases_named(params))
-
-    def _learner(
-        self, base: Base, name: str, params: str, shape: tuple[int, ...], task: Task, *, others: tuple[Base, ...] = ()
-    ) -> Learner:
-        return self._known((base, *others), name, params, shape, task)
-
-    def _build_learner(
-        self, bases: tuple[Base, ...], name: str, params: str, shape: tuple[int, ...], task: Task
-    ) -> Learner:
-        base, *others = bases
-        if others:
-            named = {None: base} | {other.reference: other for other in others}
-
-            def build(member: Member) -> Learner:
-                one = named[member.base]
-                values = one.params_of(member.learner, task, member.params)
-                return self._learner(one, member.learner, json.dumps(values), shape, task)
-
-            return learner_across(name, json.loads(params), task, build)
-        learner = base.learner_for(name, json.loads(params), shape, task).to(self.device).inference()
-        if learner.only_embeds and not learner.adapts_body:
-            learner.backbone = self._shared(base, shape, learner.backbone)
-        return learner
-
-    def _shared(self, base: Base, shape: tuple[int, ...], body: Backbone) -> Backbone:
-        """One body, in its fastest form, for all learners on a base model and shape of inputs."""
-        known = self._bodies.setdefault(base, {})
-        if shape not in known:
-            known[shape] = fastest(body, self.device, compiling=self.compiling)
-        return known[shape]
 
 
 def _check_shape(base: Base, shape: tuple[int, ...]) -> None:
