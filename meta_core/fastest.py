@@ -20,6 +20,8 @@ SIZES = (1, 25)
 ROUNDS = 7
 AGREE = 1e-5
 """The most that embeddings may differ by, relative to their norm,"""
+AGREE_IN_TF32 = 2e-3
+"""on a GPU, whose convolutions multiply numbers rounded to 10 bits, in an order that depends on the size of a batch,"""
 AGREE_IN_HALF = 1e-2
 """and where they were multiplied in bfloat16."""
 
@@ -71,7 +73,7 @@ def on_gpu(
 ) -> Iterator[tuple[str, Callable[[], Backbone], float]]:
     """The forms for a GPU; `graphed` makes of one that launches its operations one by one one that does not."""
     eager: list[tuple[str, Callable[[], Backbone], float]] = [
-        ("float32", lambda: body, AGREE),
+        ("float32", lambda: body, AGREE_IN_TF32),
         ("bfloat16", partial(in_half_precision, body), AGREE_IN_HALF),
     ]
     if compiling:

@@ -98,7 +98,8 @@ def in_one_pass(compute: Compute, tasks: Sequence[Support], queries: Sequence[Te
     stacked = [torch.stack(part) for part in ([t.x for t in tasks], [t.y for t in tasks], list(queries))]
     with over_tasks():
         together = vmap(lambda x, y, asked: compute(Support(x, y, ways), asked))(*stacked)
-    return [{name: value[i].clone() for name, value in together.items()} for i in range(len(tasks))]
+    rows = {name: value.unbind() for name, value in together.items()}
+    return [{name: row[i] for name, row in rows.items()} for i in range(len(tasks))]
 
 
 def _passes(tasks: Sequence[Support], queries: Sequence[Tensor], room: Room | None) -> Iterator[list[int]]:

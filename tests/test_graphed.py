@@ -9,7 +9,7 @@ from torch import Tensor
 
 from meta_core.backbone import Backbone, build_backbone
 from meta_core.compiled import CompiledBody
-from meta_core.fastest import AGREE_IN_HALF, fastest, in_half_precision, on_gpu
+from meta_core.fastest import AGREE_IN_HALF, AGREE_IN_TF32, fastest, in_half_precision, on_gpu
 from meta_core.graphed import SIZES, GraphedBody, Recording, padded_size
 from meta_core.transfer import sent
 
@@ -99,10 +99,11 @@ def test_on_a_cpu_nothing_is_sent() -> None:
 @torch.inference_mode()
 def test_graphs_on_a_gpu_embed_as_the_body_does(body: Backbone) -> None:
     body = body.to(GPU)
-    for form in (body, in_half_precision(body)):
+    for form, most in ((body, AGREE_IN_TF32), (in_half_precision(body), AGREE_IN_HALF)):
         graphed = GraphedBody(form)
         for number in (*NUMBERS, *reversed(NUMBERS)):
-            torch.testing.assert_close(graphed(sent(images(number), GPU)), form(images(number).to(GPU)))
+            expected = form(images(number).to(GPU))
+            assert (graphed(sent(images(number), GPU)) - expected).norm() <= most * expected.norm()
 
 
 @needs_gpu

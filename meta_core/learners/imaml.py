@@ -7,9 +7,11 @@ from pydantic import Field
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from meta_core import mapped
 from meta_core.inner_loop import DescentConfig, HeadConfig, WholeNetwork, descend
 from meta_core.learner import learners
 from meta_core.learners.logistic import conjugate_gradient
+from meta_core.mapped import mapped_over_tasks
 from meta_core.types import State, Support
 
 
@@ -38,8 +40,16 @@ class IMAML(WholeNetwork):
     def adapt(self, support: Support) -> State:
         """Body and head where the inner problem ends."""
         start = self.start(support)
+        if mapped_over_tasks():
+            return self.framed(self.solve(start, support), support)
         ends = Implicit.apply(self, support, list(start), *start.values())  # type: ignore[no-untyped-call]
         return self.framed(dict(zip(start, ends, strict=True)), support)
+
+    def room(self, device: torch.device) -> mapped.Room | None:
+        """As of its kin where nothing is differentiated: the implicit gradient is of one task."""
+        if torch.is_grad_enabled():
+            return None
+        return mapped.room(device, convolutions=not self.backbone.linear)
 
     def solve(self, start: State, support: Support) -> State:
         """Descend the support's loss, held by the start."""
