@@ -15,6 +15,8 @@ from meta_core.types import Categorical, State, Support, Task
 
 MOST_NUMBERS = 4_000_000
 """In the products with all embeddings of those that are left out together."""
+FEW = 200
+"""Examples up to which it costs less to multiply all with all than to go through the classes."""
 
 
 class SimpleShotConfig(Config):
@@ -74,15 +76,14 @@ def _moved(support: Support, left_out: Tensor) -> Tensor:
     """Squared distances [M, C] of the left out to the class means of the others, centred without them."""
     means = support.class_means()
     x = support.x - means.mean(0)
-    alike = (x @ x.T) * (support.y[:, None] == support.y)  # [N, N], products within a class
     own = support.y[left_out]
     shift = (means[own] - support.x[left_out]) / ((support.counts()[own] - 1) * len(means))[:, None]  # [M, D]
     together = max(1, MOST_NUMBERS // len(x))
     parts = zip(torch.split(left_out, together), torch.split(shift, together), strict=True)
-    return torch.cat([_around(support, x, alike, some, moved) for some, moved in parts])
+    return torch.cat([_around(support, x, some, moved) for some, moved in parts])
 
 
-def _around(support: Support, x: Tensor, alike: Tensor, left_out: Tensor, shift: Tensor) -> Tensor:
+def _around(support: Support, x: Tensor, left_out: Tensor, shift: Tensor) -> Tensor:
     """The same, from x − s for each shift s [M, D] of the centre, whose lengths and cosines are all that it takes."""
     members, each = support.one_hot(), torch.arange(len(left_out), device=x.device)
     along, size = shift @ x.T, shift.square().sum(-1, keepdim=True)  # [M, N], [M, 1]
@@ -94,6 +95,15 @@ def _around(support: Support, x: Tensor, alike: Tensor, left_out: Tensor, shift:
     counts = support.counts() - members[left_out]  # [M, C]
     products = own @ x.T - along[each, left_out][:, None] - along + size  # [M, N]
     cosines = itself * (products * others) @ members / counts
-    total = others @ members
-    norms = (others @ alike * others) @ members - 2 * (others * along) @ members * total + size * total.square()
+    if len(x) <= FEW:
+        alike = (x @ x.T) * (support.y[:, None] == support.y)  # [N, N], products within a class
+        total = others @ members
+        norms = (others @ alike * others) @ members - 2 * (others * along) @ members * total + size * total.square()
+    else:
+        norms = torch.stack([_norms(others[:, c], x[c], shift) for c in members.T.bool()], -1)
     return (itself > 0).to(x) - 2 * cosines + norms / counts.square()
+
+
+def _norms(weights: Tensor, x: Tensor, shift: Tensor) -> Tensor:
+    """‖Σ w (x − s)‖² over the examples of a class [n, D], by weights [M, n], [M]."""
+    return (weights @ x - weights.sum(-1, keepdim=True) * shift).square().sum(-1)

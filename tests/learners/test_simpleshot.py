@@ -1,8 +1,10 @@
+import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
 
 from meta_core.learner import Learner
+from meta_core.learners import simpleshot
 from meta_core.types import Support
 from tests.learners.cases import answers, build
 
@@ -30,7 +32,11 @@ def test_without_a_training_set_the_centre_is_the_mean_of_the_class_means() -> N
     assert_close(answered(None, query), answered(centre, query))
 
 
-def test_leaving_one_out_is_adapting_without_it_where_the_centre_moves_too() -> None:
+@pytest.mark.parametrize("few", [200, 0])  # all products at once, or class by class
+def test_leaving_one_out_is_adapting_without_it_where_the_centre_moves_too(
+    few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(simpleshot, "FEW", few)
     rng = torch.Generator().manual_seed(0)
     y = torch.tensor([0, 1, 1, 2, 0, 2, 2, 1, 0, 3])
     support, left_out = Support(5 + torch.randn(10, 6, generator=rng).double(), y, 4), torch.arange(9)
