@@ -25,7 +25,10 @@ def choosing() -> str:
     ]
     told = [
         *(
-            [f"ECE, {r['modality']}, before and after", r["ece before"], r["ece after"]]
+            [
+                f"ECE, {r['modality']}, before, after, and of chance: {r['tasks']} tasks, {r['answers']} answers",
+                *(r[f"ece {which}"] for which in ("before", "after", "of chance")),
+            ]
             for r in rows
             if "modality" in r
         ),
@@ -45,10 +48,15 @@ def choosing() -> str:
             if "combination" in r
         ),
         *(
-            ["accuracy by leaving one out against the truth: correlation, bias", r[name], r["bias"]]
+            [
+                f"accuracy by leaving one out against {against}, {r['classes']} tasks: correlation, bias",
+                r[f"left out against {against}"],
+                r[f"bias against {against}"],
+            ]
             for r in rows
-            for name in ("left out against true accuracy",)
-            if name in r
+            if "classes" in r
+            for against in ("true accuracy", "true accuracy of such classes")
+            if against == "true accuracy" or r["classes"] == "uneven"
         ),
         *(
             [f"AUROC of `unknown`, {r['unknown']}, {r['learner']}, {r['shots']}-shot", r["auroc"], ""]
@@ -57,26 +65,29 @@ def choosing() -> str:
         ),
     ]
     lines = [[what, *(f"{v:.3g}" if isinstance(v, float) else v for v in values)] for what, *values in told]
+    padded = [[*line, *[""] * (4 - len(line))] for line in lines]
     regrets = " and ".join(_regrets(rows, task) for task in ("classification", "regression"))
     about = (
         "`auto` against every learner alone, on tasks of 1 to 20 shots (5 to 40 points), even and uneven: Omniglot, "
         "spoken digits, texts, series, tables and grouped regressions; what is expected of a learner was learned from "
-        "all other datasets of these, and from some forty more. Rank among all rows and regret to the best fixed row "
+        "all other datasets of these, and from some thirty more. Rank among all rows and regret to the best fixed row "
         "of each task, both by the logarithm of the calibrated loss (regression: the loss); then the regret of the "
         "loss itself, in nats. Wished for were the best rank and a regret of half the best fixed learner's; "
         f"{regrets}."
     )
     more = (
         "Below, ECE and coverages in %, of what `auto` made from five shots on; before: with the same weights, but "
-        "neither the members nor their mixture calibrated. The gain of combinations is in points of accuracy for "
+        "neither the members nor their mixture calibrated; of chance: what so many answers would show in the mean if "
+        "each were right exactly as often as it is sure. The gain of combinations is in points of accuracy for "
         "classes, and in nats for targets, over the best member of each dataset and number of shots: by hindsight, "
         "which takes the luckiest of them on few queries, and by the other half of the queries (of targets, of the "
         "tasks). Wished for were −0.2 points. How much the residuals of past tasks weigh in an interval, and how far "
-        "apart learners are that still answer together, was settled with these sets in sight."
+        "apart learners are that still answer together, was settled with these sets in sight; how closely calibration "
+        "follows the description of a task, on those that are only learned from."
     )
     titles = ["task", "learner", "rank", "regret", "in nats", "accuracy, %", "tasks"]
     main = section("Choosing a learner", about, record, titles, compared)
-    return "\n".join([main, f"{more}\n", markdown_table(["measured", "", ""], lines)]) + notes("choosing")
+    return "\n".join([main, f"{more}\n", markdown_table(["measured", "", "", ""], padded)]) + notes("choosing")
 
 
 def _regrets(rows: list[dict[str, Any]], task: str) -> str:
