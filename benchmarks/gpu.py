@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from benchmarks.interleaved import in_turns
+from benchmarks.one_pass import switched_off
 from benchmarks.record import write
 from meta_core import mapped
 from meta_core.ahead import adapt_together
@@ -116,13 +117,9 @@ def support(learner: Learner, device: torch.device) -> Support:
 
 def alone(learner: Learner, supports: list[Support]) -> None:
     """Nothing in one pass, not even the left-out examples of a task."""
-    kept = dict(mapped.ROOMS)
-    mapped.ROOMS.clear()
-    try:
+    with switched_off():
         for one in supports:
             adapt_and_leave_out(learner, one)
-    finally:
-        mapped.ROOMS.update(kept)
 
 
 def working(device: torch.device, rounds: int, number: int) -> Iterator[Row]:

@@ -28,6 +28,7 @@ FROM_MANY = (
 )
 SECTIONS = (
     "adapt_compute",
+    "one_pass",
     "meta_training",
     "multi_tenant",
     "predict_http",
@@ -121,6 +122,17 @@ def adapt_compute(record: dict[str, Any]) -> str:
         "the aims were set, and layout, folding and pooling a smaller one."
     )
     return section("Adapting: the arithmetic", about, record, *_beside(record["results"]))
+
+
+def one_pass(record: dict[str, Any]) -> str:
+    """Several tasks in one pass."""
+    about = (
+        "CPU time of what a worker does of orders, with tasks that are alike in one pass, as the switch for a CPU has "
+        "it (`meta_core/mapped.py`), and with all one after the other. Tasks are an order's left-out examples, and the "
+        "orders of one turn. The last row is what the switch does not do on a CPU: it brings nothing there. The "
+        "machine was busy with other things: the ratios count, not the times."
+    )
+    return section("Adapting: tasks in one pass", about, record, *_beside(record["results"]))
 
 
 def meta_training(record: dict[str, Any]) -> str:
