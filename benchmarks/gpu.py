@@ -97,8 +97,8 @@ def adapting(device: torch.device, rounds: int, tasks: tuple[int, ...]) -> Itera
         learner = build_learner(name, body, {}, "classification").to(device).eval().requires_grad_(False)
         for number in tasks:
             supports = [support(learner, device) for _ in range(number)]
-            if not learner.adapts_again():
-                sides = {"one by one": lambda some=supports: [learner.adapt(one) for one in some]}  # noqa: B023
+            if not learner.adapts_again() or learner.room(device) is None:
+                sides = {"one by one": lambda some=supports: [adapt_and_leave_out(learner, one) for one in some]}  # noqa: B023
             else:
                 sides = {
                     "one by one": lambda some=supports: alone(learner, some),  # noqa: B023
