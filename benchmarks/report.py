@@ -10,7 +10,7 @@ from benchmarks.sections.characters import omniglot, omniglot_pairs, one_shot
 from benchmarks.sections.rows import grouped_regression, incontext, sinusoid, tables
 from benchmarks.sections.signals import photographs, series, speech
 from benchmarks.sections.texts import text
-from benchmarks.sections.using import choosing, incremental, latency, suggest, suggest_curves
+from benchmarks.sections.using import across_bases, choosing, incremental, latency, suggest, suggest_curves
 
 PAGE = Path(__file__).parents[1] / "docs" / "results.md"
 CURVES = PAGE.with_name("suggest.svg")
@@ -31,7 +31,7 @@ def page() -> str:
     """The whole page."""
     characters = [omniglot, omniglot_pairs, one_shot]
     of_inputs = [tables, incontext, grouped_regression, text, sinusoid, speech, photographs, series]
-    sections = [*characters, *of_inputs, choosing, incremental, suggest, latency]
+    sections = [*characters, *of_inputs, choosing, across_bases, incremental, suggest, latency]
     return "\n".join([HEAD, *(section() for section in sections if (RESULTS / f"{section.__name__}.json").exists())])
 
 

@@ -93,8 +93,8 @@ class ClassSource(TaskSource):
 
 
 def scaled(x: Tensor) -> Tensor:
-    """Numbers as they are, uint8 images from 0 to 1."""
-    return x.float() / 255 if x.dtype == torch.uint8 else x.float()
+    """Numbers as they are, and so the bytes of texts [N, length]; uint8 images [N, C, H, W] from 0 to 1."""
+    return x.float() / 255 if x.dtype == torch.uint8 and x.dim() > 2 else x.float()
 
 
 def draw_members(members: tuple[Tensor, ...], size: Size, rng: torch.Generator) -> Tensor:

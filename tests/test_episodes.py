@@ -61,11 +61,17 @@ def test_an_impossible_episode_says_what_it_needs_and_what_there_is() -> None:
 
 
 def test_stored_bytes_become_numbers_from_zero_to_one() -> None:
-    x = torch.full((4, 1), 255, dtype=torch.uint8)
+    x = torch.full((4, 1, 2, 2), 255, dtype=torch.uint8)
     episode = ClassSource(x, torch.tensor([0, 0, 1, 1])).draw(
         Size(ways=2, shots=1, queries=1), torch.Generator().manual_seed(0)
     )
-    assert torch.equal(episode.x, torch.ones(2, 1))
+    assert torch.equal(episode.x, torch.ones(2, 1, 2, 2))
+
+
+def test_the_bytes_of_texts_stay_as_they_are() -> None:
+    x = torch.full((6, 5), 104, dtype=torch.uint8)
+    source = ClassSource(x, torch.arange(6) // 3)
+    assert source.draw(Size(ways=2, shots=1, queries=1), torch.Generator()).x.unique().tolist() == [104]
 
 
 def test_augmentation_changes_inputs_with_the_generator_of_the_draw() -> None:
