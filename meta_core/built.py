@@ -1,7 +1,10 @@
 """Learners on base models, each built once, and one body for all that share it."""
 
+import contextlib
 import functools
 import json
+import threading
+from collections.abc import Iterator
 from weakref import WeakKeyDictionary
 
 import torch
@@ -16,6 +19,8 @@ from meta_core.types import Task
 
 MOST_LEARNERS = 64
 """Built ones that are kept, the last used."""
+_BUILDING = threading.RLock()
+"""One at a time in a process, which captures one CUDA graph at a time; a combination builds its members inside."""
 
 
 class Built:
@@ -37,6 +42,10 @@ class Built:
         return self._known((base, *others), name, params, shape, task)
 
     def _build(self, bases: tuple[Base, ...], name: str, params: str, shape: tuple[int, ...], task: Task) -> Learner:
+        with _building(self._device):
+            return self._made(bases, name, params, shape, task)
+
+    def _made(self, bases: tuple[Base, ...], name: str, params: str, shape: tuple[int, ...], task: Task) -> Learner:
         base, *others = bases
         if others:
             named = {None: base} | {other.reference: other for other in others}
@@ -58,3 +67,11 @@ class Built:
         if shape not in known:
             known[shape] = fastest(body, self._device, compiling=self._compiling)
         return known[shape]
+
+
+@contextlib.contextmanager
+def _building(device: torch.device) -> Iterator[None]:
+    """Alone, on the device; its tensors can be written to outside inference mode too, whoever asked first."""
+    on_it = torch.cuda.device(device) if device.type == "cuda" else contextlib.nullcontext()
+    with _BUILDING, on_it, torch.inference_mode(mode=False), torch.no_grad():
+        yield

@@ -19,6 +19,8 @@ MetaError
 ├── Cancelled               somebody asked for the running work to stop
 ├── Unavailable             a part this depends on (queue, download) does not answer
 └── CorruptArtifact         bytes that are no artifact of ours
+
+Beside it `BrokenOff` is what stops running work from outside; `Cancelled` is one.
 """
 
 import reprlib
@@ -168,7 +170,11 @@ class InUse(MetaError):
     code = "in_use"
 
 
-class Cancelled(MetaError):
+class BrokenOff(Exception):
+    """Running work shall stop, at whatever it is: no failure of what it breaks into, which must let it pass."""
+
+
+class Cancelled(MetaError, BrokenOff):
     """Somebody asked for the running work to stop."""
 
     code = "cancelled"

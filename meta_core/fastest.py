@@ -12,6 +12,7 @@ import torch
 from meta_core.backbone import Backbone
 from meta_core.chain import Chain
 from meta_core.compiled import CompiledBody
+from meta_core.errors import BrokenOff
 from meta_core.graphed import GraphedBody
 from meta_core.onnx_form import INSTALLED, OnnxChain
 
@@ -40,6 +41,8 @@ def fastest(body: Backbone, device: torch.device, *, compiling: bool = False) ->
             other = make()
             ratio = _ratio(body, other, device, tolerance)
         except Exception as error:  # whatever a runtime for some other processor may raise: it is not needed
+            if (reason := _broken_off(error)) is not None:
+                raise reason from None
             log.warning("%s cannot carry this body out: %s", name, error)
             continue
         if ratio is None:
@@ -49,6 +52,13 @@ def fastest(body: Backbone, device: torch.device, *, compiling: bool = False) ->
         if ratio < least:
             best, least = other, ratio
     return best
+
+
+def _broken_off(error: BaseException | None) -> BrokenOff | None:
+    """What stopped the work from outside, where that is what was raised; compilers wrap whatever they are ended by."""
+    while error is not None and not isinstance(error, BrokenOff):
+        error = error.__context__
+    return error
 
 
 def in_half_precision(body: Backbone) -> Backbone:

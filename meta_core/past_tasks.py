@@ -120,7 +120,7 @@ def drawn(source: Source, count: int, rng: torch.Generator) -> Iterator[tuple[Ba
         if number % 2 and not regression:
             episode = replace(episode, support=unbalanced(episode.support, rng))
         yield source.base, episode
-    if len(refused) == count:
+    if refused and len(refused) == count:
         log.warning(
             "%s: nothing is learned from it: no task of %d could be drawn: %s", source.dataset, count, refused[-1]
         )

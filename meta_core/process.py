@@ -28,10 +28,13 @@ def _keep_freed_memory() -> None:
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; "auto" is a GPU if there is one."""
+    """The device of that name, and its GPU as the thread's own; "auto" is a GPU if there is one."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        return torch.zeros(0, device=name).device
+        device = torch.zeros(0, device=name).device
     except (RuntimeError, AssertionError) as error:  # the latter from builds without CUDA
         raise InvalidParameter(f"device {name!r} cannot be used here: {str(error).splitlines()[0]}") from None
+    if device.type == "cuda":
+        torch.cuda.set_device(device)  # else what names no index, a stream or a graph, would be on the first
+    return device

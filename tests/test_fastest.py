@@ -6,6 +6,7 @@ from torch import nn
 
 from meta_core.backbone import Backbone, build_backbone
 from meta_core.chain import Chain
+from meta_core.errors import BrokenOff, Cancelled
 from meta_core.fastest import AGREE_IN_HALF, fastest, in_half_precision
 from meta_core.onnx_form import INSTALLED, OnnxChain
 
@@ -50,6 +51,27 @@ def test_a_layer_it_does_not_know_leaves_the_body_as_it_is(chain: Chain, caplog:
     chain.layers.append(nn.Sigmoid())
     assert fastest(chain, CPU) is chain
     assert "cannot carry" in caplog.text
+
+
+class OutOfTime(BrokenOff):
+    """As a worker's time limit raises it."""
+
+
+@needs_onnx
+@pytest.mark.parametrize("reason", [Cancelled, OutOfTime])
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_stops_the_work_is_no_failure_of_a_form(chain: Chain, reason: type[BrokenOff], wrapped: bool) -> None:
+    def stopped(z: torch.Tensor) -> torch.Tensor:
+        try:
+            raise reason("now")
+        except BrokenOff:
+            if wrapped:  # as compilers do
+                raise RuntimeError("no backend") from None
+            raise
+
+    chain.finish = stopped
+    with pytest.raises(reason, match="now"):
+        fastest(chain, CPU)
 
 
 @torch.inference_mode()

@@ -55,3 +55,9 @@ def test_it_is_said_where_nothing_can_be_drawn_and_why(tmp_path: Path, caplog: p
         assert [record.levelname for record in caplog.records] == ([] if found else ["WARNING"])
         assert found or ("discriminants: nothing is learned from it" in caplog.text and "set ways to 2" in caplog.text)
     assert set(told) == {True, False}
+
+
+def test_of_no_tasks_none_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pairs = Source("mixtures", plain("classification"), build_dataset("mixtures", tmp_path, {}).source("train"))
+    assert not list(drawn(pairs, 0, torch.Generator()))
+    assert not caplog.records

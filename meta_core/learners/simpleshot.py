@@ -1,6 +1,7 @@
 """Nearest class mean of centred, normalised embeddings."""
 
 import sys
+from dataclasses import replace
 
 import torch
 from pydantic import Field
@@ -73,14 +74,18 @@ class SimpleShot(Learner):
 
 
 def _moved(support: Support, left_out: Tensor) -> Tensor:
-    """Squared distances [M, C] of the left out to the class means of the others, centred without them."""
+    """Squared distances [M, C] of the left out to the class means of the others, centred without them.
+
+    In double precision: where one is far from all others, small differences of large products are what is left.
+    """
+    dtype, support = support.x.dtype, replace(support, x=support.x.double())
     means = support.class_means()
     x = support.x - means.mean(0)
     own = support.y[left_out]
     shift = (means[own] - support.x[left_out]) / ((support.counts()[own] - 1) * len(means))[:, None]  # [M, D]
     together = max(1, MOST_NUMBERS // len(x))
     parts = zip(torch.split(left_out, together), torch.split(shift, together), strict=True)
-    return torch.cat([_around(support, x, some, moved) for some, moved in parts])
+    return torch.cat([_around(support, x, some, moved) for some, moved in parts]).to(dtype)
 
 
 def _around(support: Support, x: Tensor, left_out: Tensor, shift: Tensor) -> Tensor:

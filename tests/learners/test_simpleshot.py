@@ -43,3 +43,16 @@ def test_leaving_one_out_is_adapting_without_it_where_the_centre_moves_too(
     learner = build(("simpleshot", {}, "classification"), "identity", (6,))
     adapted = Learner.leave_one_out(learner, support, left_out)
     assert_close(answers(learner.leave_one_out(support, left_out)), answers(adapted), rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("few", [200, 0])
+def test_leaving_out_one_far_from_all_others_costs_no_precision(few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simpleshot, "FEW", few)
+    x = torch.randn(12, 6, generator=torch.Generator().manual_seed(0))
+    x[0] *= 1000
+    support, left_out = Support(x.double(), torch.arange(12) % 3, 3), torch.arange(12)
+    learner = build(("simpleshot", {}, "classification"), "identity", (6,))
+    exact = answers(Learner.leave_one_out(learner, support, left_out))
+    found = answers(learner.float().leave_one_out(Support(x, support.y, 3), left_out))
+    assert found.dtype == torch.float32
+    assert_close(found.double(), exact, rtol=0, atol=1e-5)
