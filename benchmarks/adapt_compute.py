@@ -100,7 +100,7 @@ def served(engine: Engine, name: str) -> Learner:
     """A learner as the service uses it, on the shipped base model."""
     base = engine.catalogue.get("omniglot")
     params = base.params_of(name, "classification")
-    return engine._learner(base, name, json.dumps(params), base.spec.shape, "classification")
+    return engine._built.learner(base, name, json.dumps(params), base.spec.shape, "classification")
 
 
 def maml(x: torch.Tensor, y: torch.Tensor, rounds: int) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Adapts that are alike, as far as they go in one pass before each is carried out by itself."""
 
 import json
+import math
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +29,7 @@ class Opened:
     """An accepted adapt whose support set is read, with the learner that encodes it.
 
     And what is done of it ahead: its inputs encoded, and what the learner was taught and said of the left out.
-    `seconds` is its share of the time that all this took.
+    `seconds` is its share of the time that all this took, `told_seconds` that of the last part.
     """
 
     order: Order
@@ -37,6 +38,7 @@ class Opened:
     tensors: dict[str, Tensor]
     header: Header
     seconds: float
+    told_seconds: float = 0.0
     encoded: dict[str, Tensor] | None = None
     told: tuple[State, HeldOut | None] | None = None
 
@@ -57,12 +59,17 @@ def kinship(base: Base, asked: Mapping[str, Any], device: torch.device) -> Hasha
     On a GPU all of a base model are encoded together. On a CPU that gains nothing; those share a pass whose learner
     adapts again for each example left out, without convolutions of its own.
     """
-    if mapped.room(device, convolutions=True) is not None:
-        return base.reference, asked["task"]
-    cls = learners[_encoder_name(base, asked)]
-    if not cls.adapts_again() or (cls.adapts_body and not backbones[base.spec.backbone.partition("/")[0]].linear):
+    examples = sum(asked["shots"].values())
+    if (room := mapped.room(device, convolutions=True)) is not None:
+        large = examples * math.prod(base.spec.shape or ()) > room.numbers
+        return None if large else (base.reference, asked["task"])
+    name = _encoder_name(base, asked)
+    cls = learners[name]
+    if not (cls.batches_tasks and cls.adapts_again() and auto.tries(name, asked)):
         return None
-    return base.reference, asked["task"], asked["learner"], json.dumps(asked["params"]), sum(asked["shots"].values())
+    if cls.adapts_body and not backbones[base.spec.backbone.partition("/")[0]].linear:
+        return None
+    return base.reference, asked["task"], asked["learner"], json.dumps(asked["params"]), examples
 
 
 @torch.no_grad()
@@ -72,14 +79,25 @@ def adapt_together(several: Sequence[Opened], device: torch.device) -> list[Open
     encoders = [one.learner.backbone if one.learner.only_embeds else one.learner for one in several]
     if (room := mapped.room(device, convolutions=True)) is not None:
         for places in groups(encoders).values():
-            alike = [several[i] for i in places]
-            if len(places) > 1 and sum(one.tensors["x"].numel() for one in alike) <= room.numbers:
-                done |= zip(places, _encoded(alike, device), strict=True)
+            for some in _filled(places, [one.tensors["x"].numel() for one in several], room.numbers):
+                done |= zip(some, _encoded([several[i] for i in some], device), strict=True)
     for places in groups((one.learner, one.tensors["x"].shape) for one in several).values():
         learner = several[places[0]].learner
-        if len(places) > 1 and learner.adapts_again() and (room := learner.room(device)) is not None:
+        asked = all(auto.tries(learner.name, several[i].order.spec["record"]) for i in places)
+        if len(places) > 1 and asked and learner.adapts_again() and (room := learner.room(device)) is not None:
             done |= zip(places, _told([done[i] for i in places], device, room), strict=True)
     return [done[i] for i in range(len(several))]
+
+
+def _filled(places: Sequence[int], sizes: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Places in groups of at least two, as many in each as their sizes let."""
+    group: list[int] = []
+    for place in places:
+        if group and sum(sizes[i] for i in group) + sizes[place] > most:
+            yield from [group] if len(group) > 1 else []
+            group = []
+        group.append(place)
+    yield from [group] if len(group) > 1 else []
 
 
 def _encoded(several: Sequence[Opened], device: torch.device) -> list[Opened]:
@@ -99,7 +117,7 @@ def _told(several: Sequence[Opened], device: torch.device, room: mapped.Room) ->
     told = adapt_and_leave_out_each(learner, tasks)
     share = (time.perf_counter() - started) / len(several)
     return [
-        replace(one, encoded=z, told=said, seconds=one.seconds + share)
+        replace(one, encoded=z, told=said, seconds=one.seconds + share, told_seconds=share)
         for one, z, said in zip(several, encoded, told, strict=True)
     ]
 
@@ -118,4 +136,4 @@ def known_of(opened: Opened, task: Support) -> dict[str, Told]:
     if held_out is None:
         return {}
     left_out = sparable(task, opened.learner.most_left_out)
-    return {opened.learner.name: Told(left_out, held_out[0], state)}
+    return {opened.learner.name: Told(left_out, held_out[0], state, 1000 * opened.told_seconds)}

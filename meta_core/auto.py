@@ -103,6 +103,14 @@ def candidates(base: Base, task: Task, config: AutoConfig) -> list[str]:
     return [name for name in allowed if name in config.candidates]
 
 
+def tries(name: str, asked: Mapping[str, Any]) -> bool:
+    """Whether a request, by its record, names a learner, or lets `auto` try the base model's own, which it is."""
+    if asked["learner"] != NAME:
+        return True
+    config = AutoConfig(**asked["params"])
+    return config.budget_ms >= AutoConfig().budget_ms and (config.candidates is None or name in config.candidates)
+
+
 @torch.no_grad()
 def choose(
     names: Sequence[str],
@@ -175,7 +183,8 @@ class _Search:
                 budget_ms -= self.costs[name]
                 started = time.perf_counter()
                 self._score(name)
-                self.spent[name] = 1000 * (time.perf_counter() - started)
+                ahead = self.known[name].milliseconds if name in self.known else 0.0
+                self.spent[name] = ahead + 1000 * (time.perf_counter() - started)
 
     def choice(self, budget_ms: float) -> Choice:
         """The best of what was looked at; where nothing was, of what is expected."""

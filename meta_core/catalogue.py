@@ -44,6 +44,11 @@ class Catalogue:
             raise NotFound.among("base model", reference, [f"{name}@{known}" for known in versions])
         return self._load(tenant, name, version)
 
+    def at_hand(self, reference: str, tenant: str | None = None) -> Base | None:
+        """A base model by name@version, if that is in memory already."""
+        name, version = parse_reference(reference)
+        return None if version is None else self._kept.get((tenant, name, version))
+
     def names(self, tenant: str | None = None) -> list[str]:
         """Names of all base models that a tenant sees."""
         found = (_numbers(self._store.keys(bases_folder(owner))) for owner in _owners(tenant))

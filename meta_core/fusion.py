@@ -23,12 +23,13 @@ LEAST_WEIGHT = 0.05
 class Told(NamedTuple):
     """Answers to the support examples at `left_out` [M], ascending, each from all the others.
 
-    And the state that all of them teach, where it came with the answers.
+    And the state that all of them teach, where it came with the answers, and how long that took ahead of the choice.
     """
 
     left_out: Tensor
     answers: Prediction
     state: State | None = None
+    milliseconds: float = 0.0
 
 
 class Member(NamedTuple):

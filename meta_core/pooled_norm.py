@@ -35,7 +35,9 @@ def pooled_block(block: nn.Module, x: Tensor, pool: tuple[int, int] = (2, 2)) ->
 
 def _pays(convolution: nn.Conv2d, norm: nn.Module, x: Tensor) -> bool:
     """Whether the maps are large and their own statistics count; a layer that is listened to has to be run."""
-    if x.device.type != "cpu" or mapped_over_tasks() or norm._forward_pre_hooks or not _takes_statistics(norm):
+    if x.device.type != "cpu" or torch.is_autocast_enabled("cpu") or mapped_over_tasks():
+        return False
+    if norm._forward_pre_hooks or not _takes_statistics(norm):
         return False
     numbers = len(x) * convolution.out_channels * x.shape[2] * x.shape[3] // convolution.stride[0] ** 2
     return numbers >= LEAST_NUMBERS and not bool((torch.as_tensor(norm.weight) < 0).any())

@@ -77,6 +77,17 @@ def test_a_negative_scale_is_done_the_long_way(block: nn.Sequential, x: Tensor, 
     assert not calls
 
 
+def test_in_half_precision_the_layers_keep_their_statistics_themselves(
+    x: Tensor, calls: list[None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pooled_norm, "LEAST_NUMBERS", 0)
+    block = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8))
+    with torch.autocast("cpu", torch.bfloat16):
+        pooled_block(block, x.float())
+    assert not calls
+    assert block[1].num_batches_tracked == 1
+
+
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     """Grows by one for each block whose maps were pooled first."""

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+import torch
 from redis.exceptions import RedisError
 
 from meta_core.ahead import Opened, adapt_together, kinship
@@ -12,10 +13,13 @@ from meta_core.errors import MetaError
 from meta_core.ids import support_key
 from meta_core.orders import SECONDS, Order, load_order
 from meta_core.together import groups
-from worker.deadline import deadline
+from worker.deadline import TookTooLong, deadline
 from worker.interrupt import cancellable
-from worker.life import count_attempt, forgive_attempt
+from worker.life import Interrupted, count_attempts, forgive_attempts
 from worker.workplace import Workplace
+
+EXPECTED = (MetaError, MemoryError, torch.OutOfMemoryError, Interrupted, TookTooLong)
+"""No fault of the program: no store, no memory, cancelled, asked to end, out of time."""
 
 log = logging.getLogger(__name__)
 
@@ -37,15 +41,21 @@ class Ahead:
         return self._opened.pop(id, None)
 
     def look(self, orders: Sequence[tuple[str, str]]) -> None:
-        """Compute together what of these, each a tenant and an id, is alike. Raises `RedisError`."""
+        """Compute together what of these, each a tenant and an id, is alike, in the time of one order.
+
+        Raises `RedisError`.
+        """
         self._opened.clear()
         try:
-            for alike in self._alike(orders):
-                self._adapt(alike)
+            with deadline(SECONDS["adapt"]):
+                for alike in self._alike(orders):
+                    self._adapt(alike)
         except RedisError:
             raise
-        except Exception as error:  # no memory, no store, asked to end, out of time: each is carried out by itself
+        except EXPECTED as error:
             log.warning("%d orders go one by one: %s", len(orders), error)
+        except Exception:  # whatever it was of one of them falls on that one, carried out by itself
+            log.exception("%d orders go one by one", len(orders))
 
     def _alike(self, ids: Sequence[tuple[str, str]]) -> Iterator[list[Order]]:
         found = [load_order(self._place.store, tenant, id) for tenant, id in ids]
@@ -57,10 +67,9 @@ class Ahead:
 
     def _kinship(self, order: Order) -> object | None:
         asked = order.spec["record"]
-        try:
-            return kinship(self._engine.catalogue.get(asked["base"], order.tenant), asked, self._engine.device)
-        except MetaError:
-            return None  # its outcome says what is wrong with it
+        base = self._engine.catalogue.at_hand(asked["base"], order.tenant)
+        # one that is loaded first is loaded by an order that comes alone, whose starts are counted
+        return None if base is None else kinship(base, asked, self._engine.device)
 
     def _adapt(self, orders: Sequence[Order]) -> None:
         with self._counted(orders) as fresh:
@@ -70,7 +79,7 @@ class Ahead:
                 opened = [one for order in fresh if (one := self._open(order)) is not None]
                 done = adapt_together(opened, self._engine.device)
         self._opened |= {one.order.id: one for one in done}
-        log.info("%d orders computed in one pass", len(done))
+        log.info("%d orders computed in one pass", sum(one.encoded is not None for one in done))
 
     def _open(self, order: Order) -> Opened | None:
         try:
@@ -81,21 +90,20 @@ class Ahead:
     @contextmanager
     def _counted(self, orders: Sequence[Order]) -> Iterator[list[Order]]:
         """Those that were not begun before, each counted as begun: should this kill the process, they go alone next."""
-        counts = [count_attempt(self._place, order) for order in orders]
+        counts = count_attempts(self._place, orders)
         try:
             yield [order for order, count in zip(orders, counts, strict=True) if count == 1]
         finally:
-            for order in orders:
-                forgive_attempt(self._place, order)
+            forgive_attempts(self._place, orders)
 
     @contextmanager
     def _watched(self, orders: Sequence[Order]) -> Iterator[None]:
-        """Under the time limit of one order; ended where the first is cancelled, or the process is to end."""
+        """Ended where the first is cancelled, or the process is to end."""
         pulse = self._place.pulse
         pulse.begin(orders[0].tenant, orders[0].id)
         pulse.board.stage = "adapting"
         try:
-            with deadline(SECONDS["adapt"]), cancellable(pulse):
+            with cancellable(pulse):
                 yield
         finally:
             pulse.leave()

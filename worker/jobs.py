@@ -57,9 +57,10 @@ def adapt(place: Workplace, engine: Engine, ahead: Ahead, tenant: str, id: str) 
 
     def adapted(order: Order) -> Result:
         place.pulse.board.stage = "adapting"
-        opened = ahead.take(id) or engine.open(order, place.store.get(support_key(tenant, id)))
+        opened = ahead.take(id)
+        support = place.store.get(support_key(tenant, id)) if opened is None else b""
         with cancellable(place.pulse), tracing.span("adapt"):
-            result = engine.adapt(opened)
+            result = engine.adapt(opened or engine.open(order, support))
         base = engine.catalogue.get(order.spec["record"]["base"], tenant)
         seconds = metrics.ADAPT_SECONDS.labels(metrics.base_label(base), result.record["learner"])
         seconds.observe(result.record["seconds"])

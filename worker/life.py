@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
@@ -63,7 +63,7 @@ def worked_out(place: Workplace, tenant: str, id: str, work: Callable[[Order], R
 
 
 def _attempt(place: Workplace, order: Order, work: Callable[[Order], Result]) -> Result | None:
-    place.pulse.board.attempt = attempt = count_attempt(place, order)
+    place.pulse.board.attempt = attempt = count_attempts(place, [order])[0]
     log.info("%s: begun, start %d", order.id, attempt)
     metrics.WAITED.labels(WORKER_OF[order.kind]).observe(time.time() - seconds_of(order.id))
     try:
@@ -82,23 +82,25 @@ def _forgiving(place: Workplace, order: Order) -> Iterator[None]:
         yield
     except (Interrupted, Unavailable, RedisError):
         metrics.INTERRUPTED.labels(WORKER_OF[order.kind]).inc()
-        forgive_attempt(place, order)
+        forgive_attempts(place, [order])
         raise
 
 
-def count_attempt(place: Workplace, order: Order) -> int:
-    """Starts of the order, this one included, without one that ended well or got further."""
+def count_attempts(place: Workplace, orders: Sequence[Order]) -> list[int]:
+    """Starts of each order, this one included, without one that ended well or got further."""
     with place.redis.pipeline() as count:
-        count.incr(ATTEMPTS_KEY + order.id)
-        count.expire(ATTEMPTS_KEY + order.id, _memory(order))
-        return int(count.execute()[0])
+        for order in orders:
+            count.incr(ATTEMPTS_KEY + order.id)
+            count.expire(ATTEMPTS_KEY + order.id, _memory(order))
+        return [int(value) for value in count.execute()[::2]]
 
 
-def forgive_attempt(place: Workplace, order: Order) -> None:
-    """Take back the count of this start: it did not kill its worker."""
+def forgive_attempts(place: Workplace, orders: Sequence[Order]) -> None:
+    """Take back the count of this start of each: it did not kill its worker."""
     with place.redis.pipeline() as forgive:
-        forgive.decr(ATTEMPTS_KEY + order.id)
-        forgive.expire(ATTEMPTS_KEY + order.id, _memory(order))
+        for order in orders:
+            forgive.decr(ATTEMPTS_KEY + order.id)
+            forgive.expire(ATTEMPTS_KEY + order.id, _memory(order))
         forgive.execute()
 
 
