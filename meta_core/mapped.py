@@ -3,8 +3,7 @@
 import contextlib
 import logging
 import sys
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.func import vmap
 
+from meta_core.grouping import groups
 from meta_core.types import State, Support
 
 log = logging.getLogger(__name__)
@@ -104,9 +104,7 @@ def in_one_pass(compute: Compute, tasks: Sequence[Support], queries: Sequence[Te
 
 def _passes(tasks: Sequence[Support], queries: Sequence[Tensor], room: Room | None) -> Iterator[list[int]]:
     """Positions of tasks of the same shapes, as many as there is room for."""
-    groups: dict[Hashable, list[int]] = defaultdict(list)
-    for i, (task, x) in enumerate(zip(tasks, queries, strict=True)):
-        groups[task.x.shape, task.y.shape, task.ways, x.shape].append(i)
-    for alike in groups.values():
+    sizes = [(task.x.shape, task.y.shape, task.ways, x.shape) for task, x in zip(tasks, queries, strict=True)]
+    for alike in groups(sizes).values():
         most = (room.holds(tasks[alike[0]]) if room else 0) or 1
         yield from (alike[i : i + most] for i in range(0, len(alike), most))

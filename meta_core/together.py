@@ -1,32 +1,21 @@
 """Many tasks in one pass: their inputs encoded, and their queries answered by the heads of one learner."""
 
-from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from meta_core.calibration import calibrated
+from meta_core.grouping import groups as groups  # noqa: PLC0414 - those that use it together with the rest import it from here
 from meta_core.learner import Learner
 from meta_core.members import Combination
 from meta_core.transfer import sent
 from meta_core.types import Categorical, Gaussian, Prediction, State
 
-H = TypeVar("H", bound=Hashable)
-
 FEW, SMALL = 8, 1 << 16
 """Queries up to which it costs less to pad them than to answer another stack, by states of up to so many numbers."""
-
-
-def groups(keys: Iterable[H]) -> dict[H, list[int]]:
-    """The positions of each key."""
-    found: dict[H, list[int]] = defaultdict(list)
-    for position, key in enumerate(keys):
-        found[key].append(position)
-    return found
 
 
 def encode_together(learner: Learner, inputs: Sequence[Tensor], device: torch.device) -> Sequence[Tensor]:
@@ -59,7 +48,7 @@ def predict_stacked(
         for i, (answer, z, c) in enumerate(zip(answers, queries, calibrations, strict=True)):
             yield Stack([i], [len(z)], z[None], _stacked(calibrated(answer, c)))
         return
-    for alike in _alike(states, queries):
+    for alike in groups(_likeness(state, z) for state, z in zip(states, queries, strict=True)).values():
         stacked = {name: torch.stack([states[i][name] for i in alike]) for name in states[alike[0]]}
         sizes = [queries[i].shape[0] for i in alike]
         padded = pad_sequence([queries[i] for i in alike], batch_first=True)  # [M, Q, D]
@@ -97,16 +86,12 @@ def _mixed_together(
     return (combination.mix(state, said) for state, said in zip(states, zip(*answers, strict=True), strict=True))
 
 
-def _alike(states: Sequence[State], queries: Sequence[Tensor]) -> list[list[int]]:
-    """Positions of states of the same shapes with few queries, or of which none has more than twice another's."""
-    groups: dict[Hashable, list[int]] = defaultdict(list)
-    for i, (state, z) in enumerate(zip(states, queries, strict=True)):
-        size = z.shape[0]
-        if size < FEW and sum([value.numel() for value in state.values()]) <= SMALL:
-            size = FEW
-        shapes = tuple([(name, value.shape) for name, value in state.items()])
-        groups[shapes, (size - 1).bit_length()].append(i)
-    return list(groups.values())
+def _likeness(state: State, z: Tensor) -> Hashable:
+    """The same for states of the same shapes with few queries, or of which none has more than twice another's."""
+    size = z.shape[0]
+    if size < FEW and sum([value.numel() for value in state.values()]) <= SMALL:
+        size = FEW
+    return tuple([(name, value.shape) for name, value in state.items()]), (size - 1).bit_length()
 
 
 def _stacked(prediction: Prediction) -> Prediction:

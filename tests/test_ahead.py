@@ -21,6 +21,8 @@ from meta_core.types import Task
 CPU = torch.device("cpu")
 CONV = ("conv4", {"width": 16, "norm": "group"}, (1, 16, 16))
 MLP = ("mlp", {"width": 16}, (6,))
+CONFIGS = {"cosine": {"rate": 0.001}}
+"""Steps that magnify no rounding errors: on an untrained body, whose cosines are nearly all 1, larger ones do."""
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def publish(engine: Engine, learner: str, body: Any, task: Task = "classificatio
         modality_config={} if len(shape) == 1 else {"channels": 1, "size": 16},
         backbone=backbone,
         backbone_config=values,
-        learners={task: (learner, {})},
+        learners={task: (learner, CONFIGS.get(learner, {}))},
         shape=shape,
     )
     weights = spec.build(shape, task).state_dict()
@@ -74,14 +76,22 @@ LEARNERS = ["maml", "metasgd", "protomaml", "boil", "reptile", "anil", "cosine",
 
 @pytest.mark.parametrize("asked", ["auto", None])
 @pytest.mark.parametrize("learner", LEARNERS)
-def test_orders_on_linear_layers_become_what_each_alone_becomes(engine: Engine, learner: str, asked: Any) -> None:
+def test_orders_on_linear_layers_become_what_each_alone_becomes(
+    engine: Engine, learner: str, asked: Any, passes: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     publish(engine, learner, MLP)
     orders = [opened(engine, seed, 3, learner=asked or learner) for seed in range(3)]
     orders += [opened(engine, 9, 1, learner=asked or learner), opened(engine, 8, 1, learner=asked or learner)]
+    monkeypatch.delitem(mapped.ROOMS, ("cpu", False))
+    expected = [engine.adapt(one) for one in orders]
+    assert not passes
+    monkeypatch.setitem(mapped.ROOMS, ("cpu", False), mapped.ON_GPU)
     done = adapt_together(orders, CPU)
+    left_out = min(9, done[0].learner.most_left_out)  # of orders of one example a class, none
+    assert sorted(passes) == ([] if learner == "protonet" else [2, 3, 3 * left_out])
     assert (done[0].told is not None) == (learner != "protonet")
-    for one, ahead in zip(orders, done, strict=True):
-        same(engine.adapt(ahead), engine.adapt(one))
+    for ahead, alone in zip(done, expected, strict=True):
+        same(engine.adapt(ahead), alone)
 
 
 @pytest.mark.parametrize("learner", ["maml", "protonet", "relation"])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from meta_core import mapped
 from meta_core.adapted import unpack_adapted
 from meta_core.artifact import pack, unpack
 from meta_core.base import Base, BaseSpec
@@ -67,8 +68,13 @@ def state_of(site: Site, order: Order) -> dict[str, torch.Tensor]:
 
 
 def test_orders_of_a_turn_are_adapted_in_one_pass_and_answered_one_by_one(
-    site: Site, place: Workplace, caplog: pytest.LogCaptureFixture
+    site: Site,
+    place: Workplace,
+    passes: list[int],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setitem(mapped.ROOMS, ("cpu", False), mapped.ON_GPU)
     caplog.set_level(logging.INFO, "worker")
     engine = learns_by_descent(place)
     orders = [submit(site, engine, seed) for seed in range(12)]  # of which a turn takes half
@@ -86,10 +92,14 @@ def test_orders_of_a_turn_are_adapted_in_one_pass_and_answered_one_by_one(
         *["ready"] * 4,
         *["open"] * 6,
     ]
+    assert passes == [18, 3, 6]  # three without each of six examples, and with all; the one that was begun by itself
+    monkeypatch.delitem(mapped.ROOMS, ("cpu", False))
+    passes.clear()
     for order in orders[2:6]:
         alone = engine.adapt_order(order, supports[order.id])
         for name, value in state_of(site, order).items():
             torch.testing.assert_close(value, alone.tensors[name], rtol=1e-5, atol=1e-6)
+    assert not passes
     assert not site.redis.keys(f"{ATTEMPTS_KEY}*")
 
 
