@@ -15,11 +15,11 @@ from meta_core.artifact import Header
 from meta_core.backbone import backbones
 from meta_core.base import Base
 from meta_core.fusion import Told
+from meta_core.grouping import groups
 from meta_core.kept import encode_supports
 from meta_core.learner import Learner, learners
 from meta_core.orders import Order
 from meta_core.quality import HeldOut, adapt_and_leave_out_each, sparable
-from meta_core.together import groups
 from meta_core.transfer import sent
 from meta_core.types import State, Support
 

@@ -24,6 +24,7 @@ from meta_core.calibration import calibrated, calibration_of
 from meta_core.catalogue import Catalogue
 from meta_core.conformal import strangeness
 from meta_core.errors import InvalidExample, InvalidTask
+from meta_core.grouping import groups
 from meta_core.kept import encode_support, to_keep
 from meta_core.labels import read_labels
 from meta_core.learner import Learner, learners
@@ -34,7 +35,7 @@ from meta_core.quality import HeldOut, adapt_and_leave_out, scores, sparable
 from meta_core.raw import pack_raw
 from meta_core.selection import Selection, known_as, load_selection
 from meta_core.task_features import task_features
-from meta_core.together import encode_together, groups, predict_stacked
+from meta_core.together import encode_together, predict_stacked
 from meta_core.transfer import sent
 from meta_core.types import Categorical, Gaussian, Prediction, State, Support, Task
 from meta_core.unknown import MEANS, class_means, learn_novelty

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from meta_core.calibration import calibrated
-from meta_core.grouping import groups as groups  # noqa: PLC0414 - those that use it together with the rest import it from here
+from meta_core.grouping import groups
 from meta_core.learner import Learner
 from meta_core.members import Combination
 from meta_core.transfer import sent

@@ -10,9 +10,9 @@ from redis.exceptions import RedisError
 from meta_core.ahead import Opened, adapt_together, kinship
 from meta_core.engine import Engine
 from meta_core.errors import MetaError
+from meta_core.grouping import groups
 from meta_core.ids import support_key
 from meta_core.orders import SECONDS, Order, load_order
-from meta_core.together import groups
 from worker.deadline import TookTooLong, deadline
 from worker.interrupt import cancellable
 from worker.life import Interrupted, count_attempts, forgive_attempts

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from meta_core.errors import BrokenOff
+
 GRACE = 30
 """Seconds between the two: for committing the failure, and for leaving code that knows no Python exceptions."""
 
 
-class TookTooLong(Exception):
+class TookTooLong(BrokenOff):
     """The work was interrupted at its time limit."""
 
 

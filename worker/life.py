@@ -10,7 +10,7 @@ from functools import partial
 from redis.exceptions import RedisError
 
 from meta_core import metrics, tracing
-from meta_core.errors import Cancelled, MetaError, Unavailable
+from meta_core.errors import BrokenOff, Cancelled, MetaError, Unavailable
 from meta_core.ids import checkpoint_key, seconds_of
 from meta_core.logs import about
 from meta_core.orders import (
@@ -37,7 +37,7 @@ Commit = Callable[[], Result | None]
 """Gives an order the outcome that was worked out for it; returns and raises what `carry_out` does."""
 
 
-class Interrupted(Exception):
+class Interrupted(BrokenOff):
     """The process shall end; the order stays open and another worker takes it on."""
 
 

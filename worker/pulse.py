@@ -87,7 +87,7 @@ class Pulse(threading.Thread):
             if self._current is not None and self._current[1] in ids:
                 self._current = None
             self._unsaid.update(ids)
-            self._delete(ids, keys)
+            self._delete_claims(ids, keys)
             self._unsaid.difference_update(ids)
 
     def run(self) -> None:
@@ -137,10 +137,10 @@ class Pulse(threading.Thread):
             return
         ids = list(self._unsaid)
         holders = self._redis.mget([CLAIM_KEY + id for id in ids])
-        self._delete([id for id, holder in zip(ids, holders, strict=True) if holder == self.worker.encode()])
+        self._delete_claims([id for id, holder in zip(ids, holders, strict=True) if holder == self.worker.encode()])
         self._unsaid.clear()
 
-    def _delete(self, ids: Sequence[str], keys: Sequence[str] = ()) -> None:
+    def _delete_claims(self, ids: Sequence[str], keys: Sequence[str] = ()) -> None:
         if ids:
             self._redis.delete(*(prefix + id for id in ids for prefix in (CLAIM_KEY, PROGRESS_KEY)), *keys)
 

@@ -1,5 +1,6 @@
 """How orders end."""
 
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -167,6 +168,13 @@ def test_an_adapt_whose_worker_shall_end_waits_for_another_and_is_not_counted(si
             carry_out(place, TENANT, order.id, endless)
     assert site.outcome(order) is None
     assert site.redis.get(ATTEMPTS_KEY + order.id) == b"0"
+
+
+def test_a_pulse_that_stops_is_no_thread_any_more(place: Workplace) -> None:
+    place.pulse.start()
+    place.pulse.stop()
+    place.pulse.join(30)
+    assert place.pulse not in threading.enumerate()
 
 
 def test_claims_let_go_while_redis_is_away_are_given_up_when_it_is_back(site: Site, place: Workplace) -> None:
