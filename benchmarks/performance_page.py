@@ -15,11 +15,12 @@ from benchmarks.sections.service import adapt_celery, adapt_http, multi_tenant, 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 HEAD = """# Performance
 
-Made by `python -m benchmarks.performance_page` from `benchmarks/results/`; each table says the command that measures it
-again. Sides are measured in turns in the same run, one thread each. `load` is how many processes wanted the machine's
-two cores: above two, ratios suffer less than times. Where a ratio falls short of what was aimed at, it is written
-down as it is. `multiplications` is what the convolutions would take at the pace of this core's
-best matrix product: nobody's time can be below it, and their times divided by it are the most that could be had here.
+Made by `python -m benchmarks.performance_page` from `benchmarks/results/`; each table says the command that measures
+it again. Sides are measured in turns in the same run, one thread each. `load` is how many processes wanted the
+machine's two cores: above two, ratios suffer less than times; the machine is a virtual one, whose own pace differed
+by a third between hours. Where a ratio falls short of what was aimed at, it is written down as it is.
+`multiplications` is what the convolutions would take at the pace of this core's best matrix product: nobody's time
+can be below it, and their times divided by it are the most that could be had here.
 """
 ON_A_GPU = """## On a GPU
 
