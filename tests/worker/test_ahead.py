@@ -1,7 +1,6 @@
 """Several orders of one turn: shared arithmetic, and outcomes of their own."""
 
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,6 @@ from meta_core import mapped
 from meta_core.adapted import unpack_adapted
 from meta_core.artifact import pack, unpack
 from meta_core.base import Base, BaseSpec
-from meta_core.catalogue import Catalogue
 from meta_core.engine import Engine, TaskRequest
 from meta_core.ids import result_key, support_key
 from meta_core.orders import Order
@@ -19,25 +17,9 @@ from tests.worker.site import TENANT, Site
 from worker.jobs import jobs_of
 from worker.life import ATTEMPTS_KEY
 from worker.process import OrderWorker
-from worker.pulse import Pulse
-from worker.shutdown import Shutdown
 from worker.workplace import Workplace
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def place(site: Site) -> Iterator[Workplace]:
-    with site.server.client() as redis:
-        yield Workplace(
-            store=site.store,
-            catalogue=Catalogue(site.store),
-            redis=redis,
-            pulse=Pulse(redis, site.store, "adapt", "tester"),
-            shutdown=Shutdown(),
-            device=CPU,
-            datasets_folder=site.folder,
-        )
 
 
 def learns_by_descent(place: Workplace) -> Engine:

@@ -1,7 +1,6 @@
 """How orders end."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -9,7 +8,6 @@ import torch
 from redis.exceptions import RedisError
 from rq.job import Job
 
-from meta_core.catalogue import Catalogue
 from meta_core.engine import Engine, TaskRequest
 from meta_core.errors import InvalidTask, Unavailable
 from meta_core.orders import Order, Result, load_order
@@ -20,24 +18,9 @@ from worker.jobs import jobs_of
 from worker.life import ATTEMPTS_KEY, Interrupted, carry_out
 from worker.process import OrderWorker
 from worker.pulse import CLAIM_KEY, Pulse
-from worker.shutdown import Shutdown
 from worker.workplace import Workplace
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture
-def place(site: Site) -> Iterator[Workplace]:
-    with site.server.client() as redis:
-        yield Workplace(
-            store=site.store,
-            catalogue=Catalogue(site.store),
-            redis=redis,
-            pulse=Pulse(redis, site.store, "adapt", "tester"),
-            shutdown=Shutdown(),
-            device=CPU,
-            datasets_folder=site.folder,
-        )
 
 
 def one_adapt_by_a_worker(site: Site, place: Workplace, *, room: bool) -> Order:
