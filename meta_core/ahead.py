@@ -108,17 +108,16 @@ def _encoded(several: Sequence[Opened], device: torch.device) -> list[Opened]:
 
 
 def _told(several: Sequence[Opened], device: torch.device, room: mapped.Room) -> list[Opened]:
-    started = time.perf_counter()
-    learner = several[0].learner
-    encoded = [one.encoded or encode_supports(learner, [one.tensors], device)[0] for one in several]
-    tasks = [task_of(one, z) for one, z in zip(several, encoded, strict=True)]
+    several = [one if one.encoded is not None else _encoded([one], device)[0] for one in several]
+    tasks = [task_of(one, one.encoded) for one in several if one.encoded is not None]
     if not room.holds(tasks[0]):
-        return [replace(one, encoded=z) for one, z in zip(several, encoded, strict=True)]
-    told = adapt_and_leave_out_each(learner, tasks)
+        return several
+    started = time.perf_counter()
+    told = adapt_and_leave_out_each(several[0].learner, tasks)
     share = (time.perf_counter() - started) / len(several)
     return [
-        replace(one, encoded=z, told=said, seconds=one.seconds + share, told_seconds=share)
-        for one, z, said in zip(several, encoded, told, strict=True)
+        replace(one, told=said, seconds=one.seconds + share, told_seconds=share)
+        for one, said in zip(several, told, strict=True)
     ]
 
 

@@ -34,9 +34,9 @@ class Catalogue:
 
     def get(self, reference: str, tenant: str | None = None) -> Base:
         """A base model by name (its default version) or name@version, as a tenant sees it. Raises `NotFound`."""
+        if (kept := self.at_hand(reference, tenant)) is not None:
+            return kept
         name, version = parse_reference(reference)
-        if version is not None and (tenant, name, version) in self._kept:
-            return self._kept[tenant, name, version]
         versions = self._existing(name, tenant)
         if version is None:
             version = self._chosen(name, versions, tenant)

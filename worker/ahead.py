@@ -9,16 +9,16 @@ from redis.exceptions import RedisError
 
 from meta_core.ahead import Opened, adapt_together, kinship
 from meta_core.engine import Engine
-from meta_core.errors import MetaError
+from meta_core.errors import BrokenOff, MetaError
 from meta_core.grouping import groups
 from meta_core.ids import support_key
 from meta_core.orders import SECONDS, Order, load_order
-from worker.deadline import TookTooLong, deadline
+from worker.deadline import deadline
 from worker.interrupt import cancellable
-from worker.life import Interrupted, count_attempts, forgive_attempts
+from worker.life import count_attempts, forgive_attempts
 from worker.workplace import Workplace
 
-EXPECTED = (MetaError, MemoryError, torch.OutOfMemoryError, Interrupted, TookTooLong)
+EXPECTED = (MetaError, BrokenOff, MemoryError, torch.OutOfMemoryError)
 """No fault of the program: no store, no memory, cancelled, asked to end, out of time."""
 
 log = logging.getLogger(__name__)
